@@ -1,0 +1,1 @@
+"""Objects by digest, in memory: sealed files, limits, eviction."""

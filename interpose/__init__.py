@@ -1,0 +1,1 @@
+"""Mechanism: catches the system calls of a process tree and answers them. Knows nothing of repositories."""

@@ -1,0 +1,1 @@
+"""The harness that compares native and interposed I/O."""

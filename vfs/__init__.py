@@ -1,0 +1,1 @@
+"""Meaning: mounts, path resolution, catalogues, trust, publishing, and the shared index."""

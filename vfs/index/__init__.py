@@ -1,0 +1,1 @@
+"""The shared-memory index: one writer, any number of lock-free readers."""

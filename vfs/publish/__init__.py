@@ -1,0 +1,1 @@
+"""A writer of repositories in the CernVM-FS format."""
