@@ -1,0 +1,83 @@
+/* The tracer: follows a process tree, sends caught system calls into the runtime, carries questions to Python.
+ *
+ * Owns ptrace.  Has no file-system meaning at all.  Everything that calls ptrace runs in one thread (ptrace(2): a tracee
+ * belongs to a thread); questions leave by a queue and are answered through the mailboxes of the index, without ptrace.
+ */
+#ifndef HEPWRAP_CORE_H
+#define HEPWRAP_CORE_H
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#include "../../vfs/index/layout.h"
+#include "../runtime/protocol.h"
+
+#define TEXT_LIMIT 4096
+#define ARGV_LIMIT (1U << 20) /* pointers: more than the kernel takes (MAX_ARG_STRINGS is larger, memory is not) */
+
+/* One caught call that the runtime could not answer. */
+struct question {
+    struct question *next;
+    pid_t task;
+    uint32_t slot, reason;
+    uint64_t number, arguments[6], base[2];
+    char *path[2];      /* NUL-terminated copies; NULL: the call has no such path, or the pointer is NULL */
+    char *start;        /* where a relative path on the host starts: the link in /proc, or NULL */
+    uint64_t *argv;     /* argv pointers of an exec, argv_count of them */
+    uint32_t argv_count;
+};
+
+/* Counters; written by the tracer's thread only, read by anyone. */
+#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost)
+struct counters {
+#define DECLARE(name) uint64_t name;
+    COUNTERS(DECLARE)
+#undef DECLARE
+};
+
+struct tracer {
+    struct header *index;
+    uint64_t base;              /* address of the image in every program */
+    const struct image_head *head;
+    uint64_t window;
+    int image_fd;
+    int listener;               /* abstract socket for tasks that cannot open /proc/<server>/fd */
+    pid_t first;                /* the command's process */
+    int first_status;
+    struct counters counters;
+    uint32_t next_slot;
+    pthread_mutex_t lock;       /* of the queue, below everything else */
+    pthread_cond_t ready;
+    struct question *head_of_queue, **tail_of_queue;
+    bool closed;
+    void (*at_first_exit)(struct tracer *); /* called while the first process still has its descriptors */
+    char failure[256];          /* why a program could not be served; "" */
+};
+
+/* filter.c */
+int install_filter(uint64_t base, uint64_t image_bytes);
+
+/* remote.c */
+long remote_text(pid_t task, uint64_t address, char *to, size_t limit); /* bytes without NUL, -errno */
+long remote_read(pid_t task, uint64_t address, void *to, size_t bytes);
+int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes);
+
+/* questions.c */
+struct question *question_new(void);
+void question_free(struct question *question);
+void question_push(struct tracer *tracer, struct question *question);
+struct question *question_pop(struct tracer *tracer); /* waits; NULL once closed */
+void questions_close(struct tracer *tracer);
+/* Handles an upcall stop: the value for the result register. */
+int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs);
+
+/* inject.c: at PTRACE_EVENT_EXEC.  0, or -1 where the task is gone or cannot be served (then tracer->failure says why). */
+int inject_runtime(struct tracer *tracer, pid_t task);
+
+/* loop.c */
+int tracer_attach(struct tracer *tracer, pid_t first);
+void tracer_run(struct tracer *tracer);
+
+#endif

@@ -1,0 +1,286 @@
+/* hepwrap.interpose._core: the tracer as Python sees it. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "../runtime/rows.h"
+#include "core.h"
+
+extern const char hepwrap_runtime[], hepwrap_runtime_end[];
+__asm__(".section .rodata\n.balign 64\n.globl hepwrap_runtime, hepwrap_runtime_end\n.hidden hepwrap_runtime\n"
+        ".hidden hepwrap_runtime_end\nhepwrap_runtime:\n.incbin \"" HEPWRAP_RUNTIME_BIN "\"\nhepwrap_runtime_end:\n.text\n");
+
+/* Addresses that programs leave alone: clear of PIE (0x55...), of mmap and the stack (0x7f...), of the Go and Java heaps,
+ * and of the shadow memory of AddressSanitizer; 4 GiB aligned, which the filter relies on. */
+static const uint64_t bases[] = {0x3a5f00000000UL, 0x4b5f00000000UL, 0x2c5f00000000UL, 0x1b5f00000000UL};
+#define BASE_COUNT (sizeof bases / sizeof bases[0])
+
+typedef struct {
+    PyObject_HEAD
+    struct tracer tracer;
+    PyObject *at_exit;
+} Tracer;
+
+static void call_at_exit(struct tracer *tracer)
+{
+    Tracer *self = (Tracer *)((char *)tracer - offsetof(Tracer, tracer));
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *result = self->at_exit && self->at_exit != Py_None ? PyObject_CallNoArgs(self->at_exit) : Py_NewRef(Py_None);
+    if (!result)
+        PyErr_WriteUnraisable(self->at_exit);
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+}
+
+/* Tracer(index_address, image_fd, base, at_exit): at_exit() is called once, while the first process still exists */
+static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    unsigned long address, base;
+    int image_fd;
+    PyObject *at_exit;
+    (void)keywords;
+    if (!PyArg_ParseTuple(args, "kikO", &address, &image_fd, &base, &at_exit))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Tracer *self = (Tracer *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    struct tracer *tracer = &self->tracer;
+    tracer->index = (struct header *)address;
+    tracer->base = base;
+    tracer->head = (const struct image_head *)hepwrap_runtime;
+    tracer->window = tracer->index->window;
+    tracer->image_fd = image_fd;
+    tracer->tail_of_queue = &tracer->head_of_queue;
+    tracer->at_first_exit = call_at_exit;
+    pthread_mutex_init(&tracer->lock, NULL);
+    pthread_cond_init(&tracer->ready, NULL);
+    self->at_exit = Py_NewRef(at_exit);
+    return (PyObject *)self;
+}
+
+static void tracer_dealloc(PyObject *object)
+{
+    Tracer *self = (Tracer *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    Py_XDECREF(self->at_exit);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
+/* attach(pid): PTRACE_SEIZE; the calling thread must be the one that calls run() */
+static PyObject *tracer_attach_py(PyObject *object, PyObject *args)
+{
+    int pid;
+    if (!PyArg_ParseTuple(args, "i", &pid))
+        return NULL;
+    if (tracer_attach(&((Tracer *)object)->tracer, pid) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyObject *tracer_run_py(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    tracer_run(&((Tracer *)object)->tracer);
+    Py_END_ALLOW_THREADS
+    return PyLong_FromLong(((Tracer *)object)->tracer.first_status);
+}
+
+static PyObject *tuple_of(const uint64_t *values, uint32_t count)
+{
+    PyObject *tuple = PyTuple_New(count);
+    for (uint32_t i = 0; tuple && i < count; i++)
+        PyTuple_SetItem(tuple, i, PyLong_FromUnsignedLongLong(values[i]));
+    return tuple;
+}
+
+/* next() -> (slot, task, reason, number, arguments, base, second_base, path, second_path, start, argv), None at the end */
+static PyObject *tracer_next(PyObject *object, PyObject *unused)
+{
+    struct question *q;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    q = question_pop(&((Tracer *)object)->tracer);
+    Py_END_ALLOW_THREADS
+    if (!q)
+        Py_RETURN_NONE;
+    PyObject *result = Py_BuildValue("(IiIKNKKyyyN)", q->slot, (int)q->task, q->reason, (unsigned long long)q->number,
+                                     tuple_of(q->arguments, 6), (unsigned long long)q->base[0],
+                                     (unsigned long long)q->base[1], q->path[0], q->path[1], q->start,
+                                     q->argv ? tuple_of(q->argv, q->argv_count) : Py_NewRef(Py_None));
+    question_free(q);
+    return result;
+}
+
+static PyObject *tracer_counters(PyObject *object, PyObject *unused)
+{
+    const struct counters *counters = &((Tracer *)object)->tracer.counters;
+    (void)unused;
+    PyObject *result = PyDict_New();
+#define ADD(name) \
+    if (result) { \
+        PyObject *value = PyLong_FromUnsignedLongLong(counters->name); \
+        PyDict_SetItemString(result, #name, value); \
+        Py_XDECREF(value); \
+    }
+    COUNTERS(ADD)
+    return result;
+}
+
+static PyObject *tracer_failure(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return PyUnicode_DecodeFSDefault(((Tracer *)object)->tracer.failure);
+}
+
+static PyMethodDef tracer_methods[] = {
+    {"attach", tracer_attach_py, METH_VARARGS, "attach(pid): in the thread that will call run()"},
+    {"run", tracer_run_py, METH_NOARGS, "run() -> wait status of the first process, when no task is left"},
+    {"next", tracer_next, METH_NOARGS, "next() -> a question as a tuple, or None"},
+    {"counters", tracer_counters, METH_NOARGS, "counters() -> dict"},
+    {"failure", tracer_failure, METH_NOARGS, "failure() -> why a program could not be served, or ''"},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot tracer_slots[] = {
+    {Py_tp_new, tracer_new}, {Py_tp_dealloc, tracer_dealloc}, {Py_tp_methods, tracer_methods},
+    {Py_tp_doc, "Tracer(index_address, image_fd, base, at_exit)"}, {0, NULL},
+};
+static PyType_Spec tracer_spec = {"hepwrap.interpose._core.Tracer", sizeof(Tracer), 0, Py_TPFLAGS_DEFAULT, tracer_slots};
+
+/* image() -> the runtime, to lie in front of the index */
+static PyObject *core_image(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyBytes_FromStringAndSize(hepwrap_runtime, hepwrap_runtime_end - hepwrap_runtime);
+}
+
+/* map_world(fd, window) -> base: maps image and index into this process, where all its descendants will have them */
+static PyObject *core_map_world(PyObject *module, PyObject *args)
+{
+    int fd;
+    unsigned long window;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ik", &fd, &window))
+        return NULL;
+    for (size_t i = 0; i < BASE_COUNT; i++) {
+        void *base = (void *)bases[i];
+        void *image = mmap(base, IMAGE_SPAN, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+        if (image == MAP_FAILED)
+            continue;
+        if (image == base && mmap((char *)base + IMAGE_SPAN, window, PROT_READ,
+                                  MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, IMAGE_SPAN) != MAP_FAILED)
+            return PyLong_FromUnsignedLong(bases[i]);
+        munmap(image, IMAGE_SPAN);
+    }
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* allow_tracer(pid): Yama's exception; nothing where there is no Yama */
+static PyObject *core_allow_tracer(PyObject *module, PyObject *args)
+{
+    long pid;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "l", &pid))
+        return NULL;
+    if (prctl(PR_SET_PTRACER, pid, 0, 0, 0) < 0 && errno != EINVAL)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static char **texts_of(PyObject *list)
+{
+    Py_ssize_t count = PyList_Size(list);
+    char **texts = count < 0 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof *texts);
+    for (Py_ssize_t i = 0; texts && i < count; i++)
+        if (!(texts[i] = PyBytes_AsString(PyList_GetItem(list, i))))
+            return NULL;
+    return texts;
+}
+
+/* execute(base, path, argv, environment): installs the filter and becomes the command, through the runtime.
+ * Returns only on failure: the errno. */
+static PyObject *core_execute(PyObject *module, PyObject *args)
+{
+    unsigned long base;
+    const char *path;
+    PyObject *argv_list, *environment_list;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "kyO!O!", &base, &path, &PyList_Type, &argv_list, &PyList_Type, &environment_list))
+        return NULL;
+    char **argv = texts_of(argv_list), **environment = texts_of(environment_list);
+    if (!argv || !environment)
+        return NULL;
+    const struct image_head *head = (const struct image_head *)hepwrap_runtime;
+    static int filtered; /* a second try (the next directory of PATH) has the filter already */
+    if (!filtered && install_filter(base, head->size) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    filtered = 1;
+    long r = syscall(SYS_execve, path, argv, environment);
+    return PyLong_FromLong(r < 0 ? errno : 0);
+}
+
+/* drop_capabilities(): of the calling thread only */
+static PyObject *core_drop_capabilities(PyObject *module, PyObject *unused)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
+    (void)module, (void)unused;
+    if (syscall(SYS_capset, &header, data) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+/* rows() -> [(name, number, treatment, path position or 6, dirfd position or 6)] */
+static PyObject *core_rows(PyObject *module, PyObject *unused)
+{
+    static const char *const names[] = {
+#define ROW(name, x86_64, aarch64, treatment, ...) #name, #treatment,
+#include "../syscalls.def"
+#undef ROW
+    };
+    (void)module, (void)unused;
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list && i < ROW_COUNT; i++) {
+        PyObject *item = Py_BuildValue("(sisii)", names[2 * i], (int)rows[i].number, names[2 * i + 1], rows[i].path,
+                                       rows[i].dirfd);
+        if (!item || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+static PyMethodDef core_methods[] = {
+    {"image", core_image, METH_NOARGS, "image() -> bytes of the runtime"},
+    {"map_world", core_map_world, METH_VARARGS, "map_world(fd, window) -> base address"},
+    {"allow_tracer", core_allow_tracer, METH_VARARGS, "allow_tracer(pid)"},
+    {"execute", core_execute, METH_VARARGS, "execute(base, path, argv, environment) -> errno"},
+    {"drop_capabilities", core_drop_capabilities, METH_NOARGS, "drop_capabilities(): of this thread"},
+    {"rows", core_rows, METH_NOARGS, "rows() -> the table of system calls"},
+    {NULL, NULL, 0, NULL},
+};
+
+static int module_exec(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&tracer_spec);
+    return type ? PyModule_AddObject(module, "Tracer", type) : -1;
+}
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+static PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_core", "The tracer.", 0, core_methods, module_slots, NULL, NULL, NULL,
+};
+PyMODINIT_FUNC PyInit__core(void);
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&module_definition);
+}

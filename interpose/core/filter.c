@@ -1,0 +1,152 @@
+/* The seccomp filter, made from syscalls.def.
+ *
+ * Order: architecture, then a binary search on the number (kernels before 5.11 run the filter on every call), then the
+ * instruction pointer: what the runtime itself calls is allowed.  Never killed: calls that cannot be served say ENOSYS.
+ */
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "../runtime/rows.h"
+#include "core.h"
+
+#define HIGHEST_AUDITED 469 /* file_setattr, Linux 6.17 */
+#define X32_BIT 0x40000000U
+#define MAX_CODE 1024
+#define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
+
+enum action { ALLOW, CATCH, REFUSE, CLONE, SIGNAL };
+
+struct code {
+    struct sock_filter at[MAX_CODE];
+    unsigned length;
+};
+
+static void emit(struct code *code, uint16_t op, uint8_t yes, uint8_t no, uint32_t k)
+{
+    code->at[code->length++] = (struct sock_filter){op, yes, no, k};
+}
+#define LOAD_WORD(code, offset) emit(code, BPF_LD | BPF_W | BPF_ABS, 0, 0, offset)
+#define RETURN(code, value) emit(code, BPF_RET | BPF_K, 0, 0, value)
+#define SKIP_UNLESS(code, test, value, count) emit(code, BPF_JMP | (test) | BPF_K, 0, count, value)
+#define SKIP_IF(code, test, value, count) emit(code, BPF_JMP | (test) | BPF_K, count, 0, value)
+
+static enum action action_of(uint32_t number)
+{
+    const struct row *row = row_of(number);
+    if (!row)
+        return ALLOW;
+    switch (row->handler) {
+    case DO_nothing:
+    case DO_pass:
+        return ALLOW;
+    case DO_enosys:
+        return REFUSE;
+    case DO_tracer:
+        return number == SYS_clone ? CLONE : SIGNAL;
+    default:
+        return CATCH;
+    }
+}
+
+/* What to do once the number is known; every branch returns. */
+static void emit_action(struct code *code, enum action action, uint64_t base, uint64_t bytes)
+{
+    switch (action) {
+    case ALLOW:
+        RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case REFUSE:
+        RETURN(code, SECCOMP_RET_ERRNO | ENOSYS);
+        return;
+    case CLONE:
+        LOAD_WORD(code, OFFSET(args[0]));
+        SKIP_UNLESS(code, BPF_JSET, CLONE_UNTRACED, 1);
+        RETURN(code, SECCOMP_RET_TRACE);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case SIGNAL: /* dispositions are not needed yet: see docs/decisions */
+        RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case CATCH: /* base is aligned to 4 GiB and the image is small: one half decides the page, the other the place */
+        LOAD_WORD(code, OFFSET(instruction_pointer) + 4);
+        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 3);
+        LOAD_WORD(code, OFFSET(instruction_pointer));
+        SKIP_IF(code, BPF_JGT, (uint32_t)bytes, 1);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        RETURN(code, SECCOMP_RET_TRACE);
+        return;
+    }
+}
+
+struct range {
+    uint32_t first; /* this action from here up to the next range */
+    enum action action;
+};
+
+static unsigned make_ranges(struct range *ranges)
+{
+    unsigned count = 0;
+    for (uint32_t number = 0; number <= HIGHEST_AUDITED; number++)
+        if (!count || ranges[count - 1].action != action_of(number))
+            ranges[count++] = (struct range){number, action_of(number)};
+    ranges[count++] = (struct range){HIGHEST_AUDITED + 1, REFUSE};
+    return count;
+}
+
+/* A binary search over ranges, the number in the accumulator; jumps of more than 255 go by an absolute jump. */
+static void emit_search(struct code *code, const struct range *ranges, unsigned count, uint64_t base, uint64_t bytes)
+{
+    if (count == 1) {
+        emit_action(code, ranges[0].action, base, bytes);
+        return;
+    }
+    unsigned half = count / 2;
+    emit(code, BPF_JMP | BPF_JGE | BPF_K, 0, 1, ranges[half].first);
+    unsigned jump = code->length;
+    emit(code, BPF_JMP | BPF_JA, 0, 0, 0);
+    emit_search(code, ranges, half, base, bytes);
+    code->at[jump].k = code->length - jump - 1;
+    emit_search(code, ranges + half, count - half, base, bytes);
+}
+
+static int make_filter(struct code *code, uint64_t base, uint64_t bytes)
+{
+    struct range ranges[HIGHEST_AUDITED + 2];
+    code->length = 0;
+    LOAD_WORD(code, OFFSET(arch));
+    SKIP_IF(code, BPF_JEQ, AUDIT_ARCH_X86_64, 1);
+    RETURN(code, SECCOMP_RET_ERRNO | ENOSYS);
+    LOAD_WORD(code, OFFSET(nr));
+    SKIP_UNLESS(code, BPF_JEQ, UPCALL_NUMBER, 1);
+    RETURN(code, SECCOMP_RET_TRACE);
+    SKIP_UNLESS(code, BPF_JSET, X32_BIT, 1);
+    RETURN(code, SECCOMP_RET_ERRNO | ENOSYS);
+    emit_search(code, ranges, make_ranges(ranges), base, bytes);
+    return code->length < MAX_CODE ? 0 : -1;
+}
+
+int install_filter(uint64_t base, uint64_t image_bytes)
+{
+    struct code *code = malloc(sizeof *code);
+    if (!code || make_filter(code, base, image_bytes) < 0) {
+        free(code);
+        errno = ENOMEM;
+        return -1;
+    }
+    struct sock_fprog program = {(unsigned short)code->length, code->at};
+    long r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (!r) /* without SPEC_ALLOW a kernel before 5.16 slows all computation; before 4.17 it does not know the flag */
+        r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+    if (r < 0 && errno == EINVAL)
+        r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    int saved = errno;
+    free(code);
+    errno = saved;
+    return (int)r;
+}

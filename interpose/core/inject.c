@@ -1,0 +1,165 @@
+/* Mapping the runtime into a program that has just been executed.
+ *
+ * At PTRACE_EVENT_EXEC the task is still inside execve: it is first run to the end of that call.  Then `syscall` is
+ * written over the first instruction of the program, the image is opened and mapped with it, and the bytes are restored.
+ * From there the runtime's own bootstrap maps the index.  Signals are blocked meanwhile.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "core.h"
+
+#define SCRATCH 64 /* bytes borrowed from the new program's stack: argc, argv and more lie there */
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+
+struct injection {
+    struct tracer *tracer;
+    pid_t task;
+    struct user_regs_struct saved;
+    int stopped_by; /* SIGSTOP that arrived meanwhile, to be delivered afterwards */
+};
+
+/* Waits for the next stop of this one task; everything else stays in the kernel's queue.  -1: it is gone. */
+static int next_stop(struct injection *in, int *status)
+{
+    for (;;) {
+        pid_t r = waitpid(in->task, status, __WALL);
+        if (r < 0 && errno == EINTR)
+            continue;
+        return r == in->task && WIFSTOPPED(*status) ? 0 : -1;
+    }
+}
+
+static int resume(struct injection *in, enum __ptrace_request how)
+{
+    return (int)ptrace(how, in->task, NULL, NULL);
+}
+
+/* Lets the task go on until `wanted` says so; passes seccomp stops through. */
+static int run_until(struct injection *in, enum __ptrace_request how, int wanted)
+{
+    int status;
+    for (;;) {
+        if (resume(in, how) < 0 || next_stop(in, &status) < 0)
+            return -1;
+        int event = status >> 16, signal = WSTOPSIG(status);
+        if (!event && signal == wanted)
+            return 0;
+        if (event == PTRACE_EVENT_EXIT)
+            return -1;
+        if (!event && signal == SIGSTOP)
+            in->stopped_by = SIGSTOP;
+    }
+}
+
+/* One system call in the task through the `syscall; int3` at its entry point. */
+static int64_t call(struct injection *in, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                    uint64_t f)
+{
+    struct user_regs_struct regs = in->saved;
+    regs.rax = number;
+    regs.orig_rax = (uint64_t)-1; /* not inside a call: nothing to restart */
+    regs.rdi = a;
+    regs.rsi = b;
+    regs.rdx = c;
+    regs.r10 = d;
+    regs.r8 = e;
+    regs.r9 = f;
+    if (ptrace(PTRACE_SETREGS, in->task, NULL, &regs) < 0 || run_until(in, PTRACE_CONT, SIGTRAP) < 0 ||
+        ptrace(PTRACE_GETREGS, in->task, NULL, &regs) < 0)
+        return -ESRCH;
+    return (int64_t)regs.rax;
+}
+
+static int64_t open_image(struct injection *in)
+{
+    char name[SCRATCH], kept[SCRATCH];
+    memset(name, 0, sizeof name);
+    snprintf(name, sizeof name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
+    uint64_t place = in->saved.rsp;
+    if (remote_read(in->task, place, kept, sizeof kept) != sizeof kept ||
+        remote_poke(in->task, place, name, sizeof name) < 0)
+        return -EFAULT;
+    int64_t fd = call(in, SYS_open, place, O_RDONLY | O_CLOEXEC, 0, 0, 0, 0);
+    remote_poke(in->task, place, kept, sizeof kept);
+    return fd;
+}
+
+static int64_t map_image(struct injection *in, int64_t fd)
+{
+    return call(in, SYS_mmap, in->tracer->base, IMAGE_SPAN, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                (uint64_t)fd, 0);
+}
+
+/* The rest in one go inside the image: the index, closing the descriptor, the task's name. */
+static int64_t bootstrap(struct injection *in, int64_t fd, uint64_t name)
+{
+    struct user_regs_struct regs = in->saved;
+    regs.orig_rax = (uint64_t)-1;
+    regs.rip = in->tracer->base + in->tracer->head->bootstrap;
+    regs.rdi = in->tracer->base + IMAGE_SPAN;
+    regs.rsi = in->tracer->window;
+    regs.rdx = PROT_READ;
+    regs.r10 = MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE;
+    regs.r8 = (uint64_t)fd;
+    regs.r9 = IMAGE_SPAN;
+    regs.rbx = (uint64_t)fd;
+    regs.rbp = name;
+    if (ptrace(PTRACE_SETREGS, in->task, NULL, &regs) < 0 || run_until(in, PTRACE_CONT, SIGTRAP) < 0 ||
+        ptrace(PTRACE_GETREGS, in->task, NULL, &regs) < 0)
+        return -ESRCH;
+    return (int64_t)regs.r12;
+}
+
+static int refuse(struct injection *in, const char *what, int64_t code)
+{
+    if (code == -ESRCH)
+        return -1;
+    snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s", in->task, what,
+             strerror((int)-code));
+    return -1;
+}
+
+static int inject(struct injection *in)
+{
+    static const unsigned char trap[8] = {0x0f, 0x05, 0xcc}; /* syscall; int3 */
+    unsigned char kept[8];
+    if (remote_read(in->task, in->saved.rip, kept, sizeof kept) != sizeof kept ||
+        remote_poke(in->task, in->saved.rip, trap, sizeof trap) < 0)
+        return refuse(in, "its first instruction", -EFAULT);
+    int64_t fd = open_image(in);
+    if (fd < 0)
+        return refuse(in, "opening the runtime", fd);
+    int64_t image = map_image(in, fd);
+    if (remote_poke(in->task, in->saved.rip, kept, sizeof kept) < 0)
+        return -1;
+    if (image < 0)
+        return refuse(in, "mapping the runtime", image);
+    int64_t index = bootstrap(in, fd, 0);
+    return index < 0 ? refuse(in, "mapping the index", index) : 0;
+}
+
+int inject_runtime(struct tracer *tracer, pid_t task)
+{
+    struct injection in = {.tracer = tracer, .task = task};
+    uint64_t mask, blocked = ~((1UL << (SIGTRAP - 1)) | (1UL << (SIGKILL - 1)) | (1UL << (SIGSTOP - 1)));
+    if (run_until(&in, PTRACE_SYSCALL, SYSCALL_STOP) < 0 ||
+        ptrace(PTRACE_GETREGS, task, NULL, &in.saved) < 0 ||
+        ptrace(PTRACE_GETSIGMASK, task, sizeof mask, &mask) < 0 ||
+        ptrace(PTRACE_SETSIGMASK, task, sizeof blocked, &blocked) < 0)
+        return -1;
+    int r = inject(&in);
+    if (r == 0 && (ptrace(PTRACE_SETREGS, task, NULL, &in.saved) < 0 ||
+                   ptrace(PTRACE_SETSIGMASK, task, sizeof mask, &mask) < 0))
+        r = -1;
+    if (r == 0 && in.stopped_by)
+        syscall(SYS_tgkill, task, task, in.stopped_by);
+    return r;
+}

@@ -1,0 +1,155 @@
+/* The loop: one stop after the other.  Follows tasks, redirects caught calls, lets signals and job control through. */
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "core.h"
+
+#define CODE_KERNEL_FAULT 0 /* si_code above: the kernel saw the fault itself (sigaction(2)) */
+
+static const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                            PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+
+int tracer_attach(struct tracer *tracer, pid_t first)
+{
+    tracer->first = first;
+    return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
+}
+
+static void go_on(pid_t task, int signal)
+{
+    ptrace(PTRACE_CONT, task, NULL, (void *)(long)signal);
+}
+
+static bool in_runtime(const struct tracer *tracer, uint64_t address)
+{
+    return address >= tracer->base && address < tracer->base + tracer->head->size;
+}
+
+/* The caught call goes into the runtime: number and arguments stay, rcx is the way back, the call itself is skipped. */
+static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
+{
+    regs->rcx = regs->rip;
+    regs->rax = regs->orig_rax;
+    regs->orig_rax = (uint64_t)-1;
+    regs->rip = tracer->base + tracer->head->entry;
+    tracer->counters.redirects++;
+    ptrace(PTRACE_SETREGS, task, NULL, regs);
+    go_on(task, 0);
+}
+
+static void on_seccomp(struct tracer *tracer, pid_t task)
+{
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0)
+        return;
+    if (regs.orig_rax == SYS_clone) {
+        regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
+        ptrace(PTRACE_SETREGS, task, NULL, &regs);
+        go_on(task, 0);
+        return;
+    }
+    if (regs.orig_rax != UPCALL_NUMBER) {
+        redirect(tracer, task, &regs);
+        return;
+    }
+    regs.rax = in_runtime(tracer, regs.rip) ? (uint64_t)upcall(tracer, task, &regs) : (uint64_t)-ENOSYS;
+    regs.orig_rax = (uint64_t)-1;
+    ptrace(PTRACE_SETREGS, task, NULL, &regs);
+    go_on(task, 0);
+}
+
+static void on_exec(struct tracer *tracer, pid_t task)
+{
+    tracer->counters.execs++;
+    if (inject_runtime(tracer, task) == 0) {
+        go_on(task, 0);
+        return;
+    }
+    tracer->counters.lost++;
+    kill(task, SIGKILL); /* a job never runs on half a world */
+    go_on(task, 0);
+}
+
+/* A fault inside the runtime is a bad pointer of the program's: EFAULT, as the kernel's own exception table makes it. */
+static bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal)
+{
+    struct user_regs_struct regs;
+    siginfo_t info;
+    if (signal != SIGSEGV && signal != SIGBUS)
+        return false;
+    if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0 || !in_runtime(tracer, regs.rip) ||
+        ptrace(PTRACE_GETSIGINFO, task, NULL, &info) < 0 || info.si_code <= CODE_KERNEL_FAULT)
+        return false;
+    regs.rip = tracer->base + tracer->head->fault;
+    regs.orig_rax = (uint64_t)-1;
+    tracer->counters.faults++;
+    ptrace(PTRACE_SETREGS, task, NULL, &regs);
+    go_on(task, 0);
+    return true;
+}
+
+static bool stops_group(int signal)
+{
+    return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+static void on_stop(struct tracer *tracer, pid_t task, int status)
+{
+    int event = status >> 16, signal = WSTOPSIG(status);
+    tracer->counters.stops++;
+    switch (event) {
+    case PTRACE_EVENT_SECCOMP:
+        on_seccomp(tracer, task);
+        return;
+    case PTRACE_EVENT_EXEC:
+        on_exec(tracer, task);
+        return;
+    case PTRACE_EVENT_STOP:
+        if (stops_group(signal)) {
+            ptrace(PTRACE_LISTEN, task, NULL, NULL);
+            return;
+        }
+        go_on(task, 0); /* a new task, or the end of a group stop */
+        return;
+    case PTRACE_EVENT_EXIT:
+        if (task == tracer->first && tracer->at_first_exit)
+            tracer->at_first_exit(tracer);
+        go_on(task, 0);
+        return;
+    case PTRACE_EVENT_FORK:
+    case PTRACE_EVENT_VFORK:
+    case PTRACE_EVENT_CLONE:
+        tracer->counters.tasks++;
+        go_on(task, 0);
+        return;
+    default:
+        break;
+    }
+    if (fault_in_runtime(tracer, task, signal))
+        return;
+    tracer->counters.signals++;
+    go_on(task, signal);
+}
+
+void tracer_run(struct tracer *tracer)
+{
+    for (;;) {
+        int status;
+        pid_t task = waitpid(-1, &status, __WALL);
+        if (task < 0 && errno == EINTR)
+            continue;
+        if (task < 0)
+            break; /* ECHILD: the last one is gone */
+        if (WIFSTOPPED(status))
+            on_stop(tracer, task, status);
+        else if (task == tracer->first)
+            tracer->first_status = status;
+    }
+    questions_close(tracer);
+}

@@ -1,0 +1,175 @@
+/* From an upcall stop to a question in the queue. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "../runtime/rows.h"
+#include "core.h"
+
+struct question *question_new(void)
+{
+    return calloc(1, sizeof(struct question));
+}
+
+void question_free(struct question *question)
+{
+    if (!question)
+        return;
+    free(question->path[0]);
+    free(question->path[1]);
+    free(question->start);
+    free(question->argv);
+    free(question);
+}
+
+void question_push(struct tracer *tracer, struct question *question)
+{
+    question->next = NULL;
+    pthread_mutex_lock(&tracer->lock);
+    *tracer->tail_of_queue = question;
+    tracer->tail_of_queue = &question->next;
+    pthread_cond_signal(&tracer->ready);
+    pthread_mutex_unlock(&tracer->lock);
+}
+
+struct question *question_pop(struct tracer *tracer)
+{
+    pthread_mutex_lock(&tracer->lock);
+    while (!tracer->head_of_queue && !tracer->closed)
+        pthread_cond_wait(&tracer->ready, &tracer->lock);
+    struct question *question = tracer->head_of_queue;
+    if (question) {
+        tracer->head_of_queue = question->next;
+        if (!tracer->head_of_queue)
+            tracer->tail_of_queue = &tracer->head_of_queue;
+    }
+    pthread_mutex_unlock(&tracer->lock);
+    return question;
+}
+
+void questions_close(struct tracer *tracer)
+{
+    pthread_mutex_lock(&tracer->lock);
+    tracer->closed = true;
+    pthread_cond_broadcast(&tracer->ready);
+    pthread_mutex_unlock(&tracer->lock);
+}
+
+/* A mailbox nobody waits at.  Words are odd once answered; a slot is given away only then, round robin, so that the
+ * last reader has long gone (and would notice: the word has moved on). */
+static struct slot *take_slot(struct tracer *tracer, uint32_t *number)
+{
+    char *slots = (char *)tracer->index + tracer->index->slots_at;
+    for (uint32_t i = 0; i < SLOT_COUNT; i++) {
+        *number = (tracer->next_slot + i) % SLOT_COUNT;
+        struct slot *slot = (struct slot *)(slots + (uint64_t)*number * SLOT_BYTES);
+        if (__atomic_load_n(&slot->word, __ATOMIC_ACQUIRE) & 1) {
+            tracer->next_slot = (*number + 1) % SLOT_COUNT;
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static long copy_text(pid_t task, uint64_t address, char **to)
+{
+    char buffer[TEXT_LIMIT];
+    if (!address)
+        return 0;
+    long length = remote_text(task, address, buffer, sizeof buffer);
+    if (length < 0)
+        return length;
+    *to = strdup(buffer);
+    return *to ? 0 : -ENOMEM;
+}
+
+/* argv's pointers, without the NULL at the end. */
+static long copy_argv(pid_t task, uint64_t address, struct question *question)
+{
+    uint32_t room = 64;
+    if (!address)
+        return 0;
+    for (;;) {
+        uint64_t *bigger = realloc(question->argv, (size_t)room * 8);
+        if (!bigger)
+            return -ENOMEM;
+        question->argv = bigger;
+        while (question->argv_count < room) {
+            uint64_t *next = &bigger[question->argv_count];
+            if (remote_read(task, address + question->argv_count * 8UL, next, 8) != 8)
+                return -EFAULT;
+            if (!*next)
+                return 0;
+            question->argv_count++;
+        }
+        if (room >= ARGV_LIMIT)
+            return -E2BIG;
+        room *= 2;
+    }
+}
+
+/* The host directory that a relative path starts from.  The link is read here, in the stop, with the tracer's rights. */
+static void copy_start(pid_t task, const struct row *row, struct question *question)
+{
+    char name[64], target[TEXT_LIMIT];
+    int dirfd = row->dirfd < 6 ? (int)question->arguments[row->dirfd] : AT_FDCWD;
+    if (!question->path[0] || question->path[0][0] == '/' || question->base[0])
+        return;
+    if (dirfd == AT_FDCWD)
+        snprintf(name, sizeof name, "/proc/%d/cwd", task);
+    else
+        snprintf(name, sizeof name, "/proc/%d/fd/%d", task, dirfd);
+    ssize_t length = readlink(name, target, sizeof target - 1);
+    if (length > 0)
+        question->start = strndup(target, (size_t)length);
+}
+
+static long fill(pid_t task, struct question *question)
+{
+    const struct row *row = row_of(question->number);
+    if (!row)
+        return -ENOSYS;
+    uint32_t places[2] = {row->path, row->second_path};
+    for (int i = 0; i < 2; i++) {
+        long r = places[i] < 6 ? copy_text(task, question->arguments[places[i]], &question->path[i]) : 0;
+        if (r < 0)
+            return r;
+    }
+    copy_start(task, row, question);
+    if (row->handler == DO_execve || row->handler == DO_execveat)
+        return copy_argv(task, question->arguments[row->path + 1], question);
+    if (row->handler >= DO_getxattr && row->handler <= DO_fgetxattr)
+        return copy_text(task, question->arguments[1], &question->path[1]);
+    if (row->handler == DO_getxattrat)
+        return copy_text(task, question->arguments[3], &question->path[1]);
+    return 0;
+}
+
+int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs)
+{
+    struct question *question = question_new();
+    if (!question)
+        return -ENOMEM;
+    *question = (struct question){
+        .task = task,
+        .reason = (uint32_t)regs->r14,
+        .number = regs->rbx,
+        .arguments = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
+        .base = {regs->r12, regs->r13},
+    };
+    long r = fill(task, question);
+    struct slot *slot = r < 0 ? NULL : take_slot(tracer, &question->slot);
+    if (!slot) {
+        question_free(question);
+        return r < 0 ? r : -EAGAIN;
+    }
+    uint32_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED) + 1;
+    word &= 0x7fffffffU; /* the ticket must stay positive */
+    __atomic_store_n(&slot->word, word, __ATOMIC_RELEASE);
+    int64_t ticket = ((int64_t)word << 32) | question->slot;
+    tracer->counters.upcalls++;
+    question_push(tracer, question);
+    return ticket;
+}

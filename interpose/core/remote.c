@@ -1,0 +1,71 @@
+/* Reading and writing a tracee's memory. */
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include "core.h"
+
+#define PAGE 4096UL
+
+/* PTRACE_PEEKDATA works where process_vm_readv does not: for tasks that changed their credentials (ptrace(2): the
+ * tracer's rights count as they were when it attached). */
+static long peek(pid_t task, uint64_t address, char *to, size_t bytes)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        uint64_t start = (address + done) & ~7UL, skip = address + done - start;
+        errno = 0;
+        long word = ptrace(PTRACE_PEEKDATA, task, (void *)start, NULL);
+        if (errno)
+            return done ? (long)done : -EFAULT;
+        size_t part = 8 - skip < bytes - done ? 8 - skip : bytes - done;
+        memcpy(to + done, (char *)&word + skip, part);
+        done += part;
+    }
+    return (long)done;
+}
+
+long remote_read(pid_t task, uint64_t address, void *to, size_t bytes)
+{
+    struct iovec local = {to, bytes}, remote = {(void *)address, bytes};
+    ssize_t got = process_vm_readv(task, &local, 1, &remote, 1, 0);
+    if (got == (ssize_t)bytes)
+        return got;
+    return peek(task, address, to, bytes);
+}
+
+/* A NUL-terminated text, page by page: the next page may be missing. */
+long remote_text(pid_t task, uint64_t address, char *to, size_t limit)
+{
+    size_t have = 0;
+    while (have < limit) {
+        size_t room = PAGE - ((address + have) & (PAGE - 1));
+        if (room > limit - have)
+            room = limit - have;
+        struct iovec local = {to + have, room}, remote = {(void *)(address + have), room};
+        ssize_t got = process_vm_readv(task, &local, 1, &remote, 1, 0);
+        if (got <= 0)
+            got = peek(task, address + have, to + have, room);
+        if (got <= 0)
+            return -EFAULT;
+        char *nul = memchr(to + have, 0, (size_t)got);
+        if (nul)
+            return nul - to;
+        have += (size_t)got;
+    }
+    return -ENAMETOOLONG;
+}
+
+int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes)
+{
+    for (size_t done = 0; done < bytes; done += 8) {
+        uint64_t word = 0;
+        size_t part = bytes - done < 8 ? bytes - done : 8;
+        if (part < 8 && remote_read(task, address + done, &word, 8) != 8)
+            return -1;
+        memcpy(&word, (const char *)from + done, part);
+        if (ptrace(PTRACE_POKEDATA, task, (void *)(address + done), (void *)word) < 0)
+            return -1;
+    }
+    return 0;
+}

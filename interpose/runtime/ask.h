@@ -1,0 +1,60 @@
+/* Asking the server: one upcall, then waiting as a kernel call waits (signals, stops and kills take effect at once). */
+#ifndef HEPWRAP_ASK_H
+#define HEPWRAP_ASK_H
+#include "abi.h"
+
+static inline const struct slot *slot_of(u64 ticket)
+{
+    const struct header *index = index_of();
+    return (const struct slot *)((const char *)index + index->slots_at + (ticket & 0xffffffff) * SLOT_BYTES);
+}
+
+static inline u64 upcall(const struct frame *f, u64 base, u64 second_base, u64 why)
+{
+    u64 result;
+    register u64 r10 __asm__("r10") = f->a[3];
+    register u64 r8 __asm__("r8") = f->a[4];
+    register u64 r9 __asm__("r9") = f->a[5];
+    register u64 r12 __asm__("r12") = base;
+    register u64 r13 __asm__("r13") = second_base;
+    register u64 r14 __asm__("r14") = why;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"((u64)UPCALL_NUMBER), "D"(f->a[0]), "S"(f->a[1]), "d"(f->a[2]), "r"(r10), "r"(r8), "r"(r9),
+                       "b"(f->number), "r"(r12), "r"(r13), "r"(r14)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+/* The server's word on this call.  *ticket (may be 0) keeps the slot for answers that carry data. */
+static __attribute__((noinline)) u64 ask(const struct frame *f, u64 base, u64 second_base, u64 why, u64 *ticket)
+{
+    for (;;) {
+        u64 t = upcall(f, base, second_base, why);
+        if ((long)t < 0) {
+            if ((long)t == -EAGAIN)
+                continue;
+            return TARGET(TARGET_ERRNO, (u64)-(long)t);
+        }
+        const struct slot *slot = slot_of(t);
+        u32 word = (u32)(t >> 32);
+        while (LOAD(slot->word) == word) {
+            long r = raw4(NR_futex, &slot->word, FUTEX_WAIT, word, 0);
+            if (r == -EINTR)
+                return TARGET(TARGET_ERRNO, EINTR);
+        }
+        u64 target = slot->target;
+        if (LOAD(slot->word) != word + 1)
+            continue; /* so late that the slot has been given away: ask again */
+        if (ticket)
+            *ticket = t;
+        return target;
+    }
+}
+
+/* Data of an answer into the caller's buffer; 0 where the slot was given away meanwhile. */
+static inline int slot_is_still(u64 ticket)
+{
+    return LOAD(slot_of(ticket)->word) == (u32)(ticket >> 32) + 1;
+}
+#endif

@@ -1,0 +1,77 @@
+/* The door of the runtime.  rax = number, rdi rsi rdx r10 r8 r9 = arguments, rcx = return address; result in rax.
+ * Everything else is kept.  No push above the red zone, no write to the program's stack but below it.
+ */
+#include "protocol.h"
+    .section .head, "ax"
+    .globl hepwrap_image
+hepwrap_image:
+    .quad IMAGE_MAGIC
+    .long hepwrap_entry - hepwrap_image
+    .long hepwrap_fault - hepwrap_image
+    .long hepwrap_bootstrap - hepwrap_image
+    .long hepwrap_end - hepwrap_image
+
+    .text
+    .globl hepwrap_entry
+hepwrap_entry:
+    lea -128(%rsp), %rsp
+    push %r15
+    push %r14
+    push %r13
+    push %r12
+    push %rbp
+    push %rbx
+    push %rcx
+    push %rax
+    push %r9
+    push %r8
+    push %r10
+    push %rdx
+    push %rsi
+    push %rdi
+    mov %rsp, %r15
+    mov %rsp, %rdi
+    call hepwrap_main
+hepwrap_leave:
+    mov %r15, %rsp
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %r10
+    pop %r8
+    pop %r9
+    lea 8(%rsp), %rsp
+    pop %rcx
+    pop %rbx
+    pop %rbp
+    pop %r12
+    pop %r13
+    pop %r14
+    pop %r15
+    lea 128(%rsp), %rsp
+    jmp *%rcx
+
+hepwrap_fault:
+    mov $-14, %rax
+    jmp hepwrap_leave
+
+/* After an exec, stackless: rdi.. = mmap's six arguments for the index; rbx = a descriptor to close;
+ * rbp = the new name of the task, or 0.  Ends in a trap with mmap's result in r12. */
+hepwrap_bootstrap:
+    mov $9, %eax
+    syscall
+    mov %rax, %r12
+    mov $3, %eax
+    mov %rbx, %rdi
+    syscall
+    test %rbp, %rbp
+    jz 1f
+    mov $157, %eax
+    mov $15, %edi
+    mov %rbp, %rsi
+    xor %edx, %edx
+    xor %r10d, %r10d
+    xor %r8d, %r8d
+    syscall
+1:  int3
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,33 @@
+/* What runtime and tracer say to each other: one text for both sides. */
+#ifndef HEPWRAP_PROTOCOL_H
+#define HEPWRAP_PROTOCOL_H
+
+/* A system call number that no kernel has.  The filter always sends it to the tracer, which skips it.
+ *   rdi, rsi, rdx, r10, r8, r9: the arguments of the call that is asked about; rbx: its number;
+ *   r12, r13: offset of the virtual directory that the first, second path is relative to, 0 for the host's.
+ *   r14: why (enum reason).
+ *   result: negative errno, or word << 32 | slot: wait while that slot's word is `word`, then read it. */
+#define UPCALL_NUMBER 0x68707770
+
+#ifndef __ASSEMBLER__
+enum reason {
+    REASON_ASK = 0,    /* the index does not know */
+    REASON_STALE = 1,  /* the stand-in could not be opened through /proc: hand it over by a socket */
+};
+#endif
+
+/* Bytes the runtime may use below the caller's stack pointer, the 128 of the red zone included. */
+#define STACK_LIMIT 512
+
+/* Words at the head of the image, after the header's magic: offsets of what the tracer jumps to. */
+#define IMAGE_MAGIC 0x31676d6970776568UL
+#ifndef __ASSEMBLER__
+struct image_head {
+    unsigned long magic;
+    unsigned int entry;     /* a caught system call: rax number, rcx return address */
+    unsigned int fault;     /* r15 frame: returns -EFAULT */
+    unsigned int bootstrap; /* maps the index after an exec, then int3 */
+    unsigned int size;      /* of the whole image */
+};
+#endif
+#endif

@@ -1,0 +1,122 @@
+/* Where a path leads: to the kernel, to the index, or to the server.
+ *
+ * The kernel is asked first wherever its success cannot be wrong: what is not ours costs nothing more than the call.
+ * It says ENOENT, ENOTDIR or ELOOP for everything that leads into a virtual directory (a stand-in is an empty deleted
+ * directory), so only then is a second look needed.
+ */
+#ifndef HEPWRAP_WHERE_H
+#define HEPWRAP_WHERE_H
+#include "ask.h"
+
+/* Fits no target: "let the kernel answer". */
+#define LET_KERNEL TARGET(TARGET_NATIVE, 0)
+
+static inline u64 offset_of(const void *record)
+{
+    return (u64)((const char *)record - (const char *)index_of());
+}
+
+static inline const struct inode *inode_at(u64 target)
+{
+    return at(index_of(), TARGET_VALUE(target));
+}
+
+static inline int ours_by_device(const struct header *index, u64 device)
+{
+    return device == index->file_device || device == index->standin_device;
+}
+
+/* The virtual inode behind what fstatat(dirfd, path, flags) finds, or 0. */
+static __attribute__((noinline)) const struct inode *identify(int dirfd, const char *path, int flags)
+{
+    struct kernel_stat st;
+    if (raw4(NR_newfstatat, dirfd, path, &st, flags) < 0)
+        return 0;
+    if (!ours_by_device(index_of(), st.st_dev))
+        return 0;
+    return find_identity(index_of(), st.st_dev, st.st_ino);
+}
+
+static inline const struct inode *identify_fd(int fd)
+{
+    return identify(fd, "", AT_EMPTY_PATH);
+}
+
+static inline int under_prefix(const char *path)
+{
+    const struct header *index = index_of();
+    u32 n = index->prefix_length;
+    for (u32 i = 0; i < n; i++)
+        if (path[i] != index->prefix[i])
+            return 0;
+    return path[n] == '/' || path[n] == 0;
+}
+
+/* Does the mount point's name occur as a component?  (Without symbolic links no other path can lead there.) */
+static inline int mentions_prefix(const char *path)
+{
+    for (u32 i = 0; path[i] && i < PATH_LIMIT; i++) {
+        if (i && path[i - 1] != '/')
+            continue;
+        const struct header *index = index_of();
+        u32 j = 1;
+        while (j < index->prefix_length && path[i + j - 1] == index->prefix[j])
+            j++;
+        if (j == index->prefix_length && (path[i + j - 1] == '/' || !path[i + j - 1]))
+            return 1;
+    }
+    return 0;
+}
+
+static inline u64 known_or_ask(u64 target)
+{
+    return target ? target : TARGET(TARGET_ASK, 0);
+}
+
+/* First look.  *base: offset of the virtual directory that a relative path starts from, if that was looked up. */
+static inline u64 first_look(int dirfd, const char *path, int follow, u64 *base)
+{
+    if (path[0] == '/') {
+        if (under_prefix(path))
+            return known_or_ask(find_target(index_of(), 0, path, follow));
+        if ((index_of()->flags & HEADER_HOST_PREFIX))
+            return TARGET(TARGET_ASK, 0);
+        return LET_KERNEL;
+    }
+    if (path[0] != '.' && !(index_of()->flags & HEADER_HOST_PREFIX))
+        return LET_KERNEL;
+    const struct inode *dir = identify_fd(dirfd);
+    if (!dir)
+        return (index_of()->flags & HEADER_HOST_PREFIX) && path[0] ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+    *base = offset_of(dir);
+    return known_or_ask(find_target(index_of(), dir, path, follow));
+}
+
+static inline int doubtful(long result)
+{
+    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
+}
+
+/* Second look, after the kernel said `doubtful`: could this path lead to us after all? */
+static inline u64 second_look(int dirfd, const char *path, int follow, u64 *base)
+{
+    if (!path[0])
+        return LET_KERNEL;
+    if (path[0] != '/') {
+        const struct inode *dir = identify_fd(dirfd);
+        if (dir) {
+            *base = offset_of(dir);
+            return known_or_ask(find_target(index_of(), dir, path, follow));
+        }
+    }
+    if (mentions_prefix(path))
+        return TARGET(TARGET_ASK, 0);
+    u64 how[3] = {O_PATH | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS};
+    long r = raw4(NR_openat2, dirfd, path, how, sizeof how);
+    if (r >= 0)
+        raw1(NR_close, r);
+    if (r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG)
+        return LET_KERNEL; /* no symbolic link on the way: nowhere to turn off */
+    return TARGET(TARGET_ASK, 0);
+}
+#endif

@@ -1,0 +1,112 @@
+/* C view of layout.def.  Freestanding: included by the runtime, the tracer and the index extension. */
+#ifndef HEPWRAP_LAYOUT_H
+#define HEPWRAP_LAYOUT_H
+
+typedef unsigned char u8;
+typedef unsigned int u32;
+typedef int i32;
+typedef unsigned long u64;
+typedef long i64;
+
+#define INDEX_MAGIC 0x7870726977706568UL /* "hepwirpx" */
+#define INDEX_VERSION 1
+
+/* The image of the runtime lies at the base address that the launch chose, the index this far above it. */
+#define IMAGE_SPAN 0x100000UL
+
+#define SLOT_COUNT 1024
+#define SLOT_BYTES 4608 /* struct slot and its payload: a path of PATH_MAX fits */
+
+/* A target: the kind in the top byte, a value below. */
+#define TARGET_SHIFT 56
+#define TARGET_VALUE(t) ((t) & ((1UL << TARGET_SHIFT) - 1))
+#define TARGET_KIND(t) ((t) >> TARGET_SHIFT)
+#define TARGET(kind, value) (((u64)(kind) << TARGET_SHIFT) | (value))
+enum target_kind {
+    TARGET_UNKNOWN = 0, /* ask the server */
+    TARGET_INODE = 1,   /* value: offset of an inode */
+    TARGET_ERRNO = 2,   /* value: positive errno, 0 for success */
+    TARGET_HOST = 3,    /* value: offset of a NUL-terminated path for the kernel */
+    TARGET_ASK = 4,     /* the answer depends on who asks: ask the server each time */
+    TARGET_NATIVE = 5,  /* what the kernel says is right */
+    TARGET_DATA = 6,    /* slot: length bytes at data_at */
+    TARGET_PLAN = 7,    /* value: offset of a struct plan */
+};
+
+enum header_flag {
+    HEADER_HOST_PREFIX = 1, /* the host has a /cvmfs of its own: its answers are not to be believed */
+};
+
+enum inode_flag {
+    INODE_SEARCHED = 1,   /* every directory above may be searched by everybody */
+    INODE_READ_YES = 2,   /* everybody may read */
+    INODE_EXEC_YES = 4,   /* everybody may execute, or search */
+    INODE_EXEC_NO = 8,    /* nobody may, whatever their capabilities */
+    INODE_COMPLETE = 16,  /* a name that is not in the listing does not exist */
+    INODE_UNCHECKED = 32, /* permissions are not enforced here */
+};
+
+#define FIELD(name, type, code) type name;
+#define STRUCT_header
+struct header {
+#include "layout.def"
+    char prefix[64];
+    char address[64]; /* sockaddr_un of the abstract socket */
+};
+#undef STRUCT_header
+#define STRUCT_table
+struct table {
+#include "layout.def"
+    u64 cells[];
+};
+#undef STRUCT_table
+#define STRUCT_entry
+struct entry {
+#include "layout.def"
+    char key[];
+};
+#undef STRUCT_entry
+#define STRUCT_identity
+struct identity {
+#include "layout.def"
+};
+#undef STRUCT_identity
+#define STRUCT_inode
+struct inode {
+#include "layout.def"
+};
+#undef STRUCT_inode
+#define STRUCT_mount
+struct mount {
+#include "layout.def"
+};
+#undef STRUCT_mount
+#define STRUCT_child
+struct child {
+#include "layout.def"
+};
+#undef STRUCT_child
+#define STRUCT_listing
+struct listing {
+#include "layout.def"
+    struct child children[];
+};
+#undef STRUCT_listing
+#define STRUCT_slot
+struct slot {
+#include "layout.def"
+    char payload[SLOT_BYTES - 32];
+};
+#undef STRUCT_slot
+#define STRUCT_plan
+struct plan {
+#include "layout.def"
+};
+#undef STRUCT_plan
+#undef FIELD
+
+_Static_assert(sizeof(struct slot) == SLOT_BYTES, "a slot has no padding");
+_Static_assert(sizeof(struct inode) == 120, "an inode has no padding");
+_Static_assert(sizeof(struct child) == 24, "a child has no padding");
+
+#endif
