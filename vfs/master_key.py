@@ -1,0 +1,47 @@
+"""The master public keys that a user trusts for a repository: local files, read once (format notes, sections 5, 13)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hepwrap.errors import ConfigurationError
+from hepwrap.vfs.signature import NotRsa, load_public_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A public key, where it came from, its PEM text, and a name for it that no other key has."""
+
+    key: RSAPublicKey
+    source: str
+    pem: bytes
+    identity: str
+
+
+def load(paths: Sequence[Path], name: str) -> list[MasterKey]:
+    """The keys in `paths`; ConfigurationError where there is none, or where one is not an RSA public key."""
+    if not paths:
+        raise ConfigurationError(
+            f"no master public key is known for {name}; give one with --key FILE or CVMFS_PUBLIC_KEY"
+        )
+    return [_load(path) for path in paths]
+
+
+def _load(path: Path) -> MasterKey:
+    try:
+        pem = path.read_bytes()
+        key = load_public_key(pem, pem=True)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the master public key cannot be read ({error.strerror})") from None
+    except NotRsa as error:
+        raise ConfigurationError(f"{path}: {error}; a master public key is a PEM file `BEGIN PUBLIC KEY`") from None
+    numbers = key.public_numbers()
+    identity = hashlib.sha256(f"{numbers.n:x}:{numbers.e:x}".encode()).hexdigest()[:32]
+    return MasterKey(key, str(path), pem, identity)
