@@ -42,7 +42,10 @@ class Fetcher(Protocol):
     - An answer never waits for ever: connect and stall time-outs bound it.
     """
 
-    counters: FetchCounters
+    @property
+    def counters(self) -> FetchCounters:
+        """The running account; the same object each time, so that it may be kept and read later."""
+        ...
 
     def fetch(self, name: str, *, limit: int, check: Check | None = None, fresh: bool = False) -> bytes:
         """The bytes called `name`, at most `limit` bytes; `fresh` asks caches on the way to revalidate."""
