@@ -1,0 +1,75 @@
+"""Builds the guests: C programs of one behaviour each, which know nothing of hepwrap.
+
+Executables are kept in a directory that every user can read, named by the content of the source and the flags, so that
+a second session (and a second worker) compiles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).resolve().parents[1] / "guests"
+FLAGS = ("-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread")
+#: Guests without a libc say so in their first comment's last line.
+BARE_FLAGS = ("-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-static", "-nostdlib", "-ffreestanding")
+BARE_MARK = "Built without a libc"
+
+
+class Guests:
+    """Compiles on demand and remembers."""
+
+    def __init__(self, compiler: str = "gcc") -> None:
+        self.compiler = compiler
+        self.directory = _readable_directory()
+
+    def path(self, name: str, *, static: bool = False) -> Path:
+        """The executable of `tests/guests/<name>.c`; `static` links the libc in."""
+        source = SOURCES / f"{name}.c"
+        text = source.read_text()
+        flags = BARE_FLAGS if BARE_MARK in text else (*FLAGS, *(("-static",) if static else ()))
+        content = "\0".join([self.compiler, *flags, text, *(h.read_text() for h in sorted(SOURCES.glob("*.h")))])
+        target = self.directory / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+        if not target.exists():
+            self._compile(source, flags, target)
+        return target
+
+    def _compile(self, source: Path, flags: tuple[str, ...], target: Path) -> None:
+        """Compile beside the target and rename, so that two workers do not meet a half-written file."""
+        handle, name = tempfile.mkstemp(dir=self.directory)
+        os.close(handle)
+        done = subprocess.run(
+            [self.compiler, *flags, "-o", name, str(source)], capture_output=True, text=True, check=False, timeout=120
+        )
+        if done.returncode != 0:
+            os.unlink(name)
+            pytest.fail(f"guest {source.name} does not compile:\n{done.stderr}")
+        os.chmod(name, 0o755)
+        os.replace(name, target)
+
+    def run(self, name: str, *arguments: str | Path, static: bool = False, check: bool = True) -> str:
+        """Run a guest natively; its standard output."""
+        command = [str(self.path(name, static=static)), *map(str, arguments)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="backslashreplace", timeout=60, check=False
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"guest {command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def _readable_directory() -> Path:
+    """A cache directory of this user's, readable by all, never somebody else's."""
+    path = Path(tempfile.gettempdir()) / f"hepwrap-guests-{os.geteuid()}"
+    path.mkdir(mode=0o755, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        return Path(tempfile.mkdtemp(prefix="hepwrap-guests-"))
+    path.chmod(0o755)
+    return path
