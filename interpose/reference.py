@@ -61,6 +61,7 @@ FURTHER_PROTOTYPES: Mapping[str, tuple[str, Sequence[tuple[str, str]]]] = {
         "move_mount": "dfd path dfd path flags",
         "mount_setattr": "dfd path flags attributes size",
         "fspick": "dfd path flags",
+        "rt_sigreturn": "",  # no arguments: what is left in the registers may look like a path
     }.items()
 }
 #: Buffers that hold a path when the call has succeeded: name of the call -> index of the argument.
