@@ -26,6 +26,9 @@ class PathError(HepwrapError):
 class NotFound(PathError):
     """A verified catalogue says that there is no such entry."""
 
+    #: Only the last component is missing: its directory is there, and what would make the name answers ReadOnly.
+    last_component: bool = False
+
 
 class NotADirectory(PathError):
     """A component that must be a directory is not."""
@@ -104,6 +107,10 @@ class MissingObject(FetchFailed):
     """Every server that answered says that it does not have this object."""
 
 
+class NoRoom(HepwrapError):
+    """No memory, or no descriptor, is left to hold an opened file; says which limit to raise."""
+
+
 class Unsupported(HepwrapError):
     """A documented feature of the format or of the kernel that hepwrap does not serve."""
 
@@ -121,3 +128,7 @@ class ConfigurationError(HepwrapError):
 
 class LaunchError(HepwrapError):
     """The command cannot be started at all (exit 125)."""
+
+
+class PublishFailed(HepwrapError):
+    """A tree could not be published; the revision that the store had before still stands."""

@@ -1,0 +1,215 @@
+"""Which repository is where below /cvmfs, opened on first use; loosely autofs and its mount table.
+
+Owns mounts and their order.  Must not know how repositories are opened or read: it is handed `open_mount`, and asks
+of a repository only what `CatalogueView` says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, cast
+
+from hepwrap.errors import CorruptObject, HepwrapError, UsageError
+from hepwrap.settings import RepositorySettings
+from hepwrap.vfs.entry import DIRECTORY, Entry
+from hepwrap.vfs.shown import Attributes, Presentation
+from hepwrap.vfs.variants import expand, variables
+
+if TYPE_CHECKING:
+    from hepwrap.vfs.repository import Repository
+
+#: Seconds for which a failure to open is told again before the servers are asked again.
+RETRY_SECONDS = 30.0
+
+#: What may name a repository that nobody configured: at least two labels.  Programs look for much else below /cvmfs.
+_FQRN = re.compile(rb"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+
+
+class CatalogueView(Protocol):
+    """What mounts and path resolution ask of a repository; see Repository for what the methods raise."""
+
+    @property
+    def name(self) -> str:
+        """The fully qualified repository name."""
+        ...
+
+    @property
+    def settings(self) -> RepositorySettings:
+        """How it shall be shown."""
+        ...
+
+    def lookup(self, path: bytes) -> Entry | None:
+        """The entry at a literal path (b"" or b"/a/b"), no link followed; None where verified catalogues have none."""
+        ...
+
+    def listdir(self, path: bytes) -> list[Entry]:
+        """The children of a directory."""
+        ...
+
+
+class Mount:
+    """One read-only tree at one place: a repository, or the synthetic /cvmfs itself."""
+
+    def __init__(
+        self,
+        name: bytes,
+        index: int,
+        prefix: bytes,
+        view: CatalogueView,
+        *,
+        root: Entry,
+        presentation: Presentation,
+        values: Mapping[bytes, bytes],
+        synthetic: bool = False,
+    ) -> None:
+        self.name, self.index, self.prefix, self.view, self.root = name, index, prefix, view, root
+        self._presentation, self._values = presentation, values
+        self._synthetic = synthetic
+
+    @property
+    def repository(self) -> Repository | None:
+        """The repository, None for /cvmfs itself."""
+        return None if self._synthetic else cast("Repository", self.view)
+
+    def lookup(self, path: bytes) -> Entry | None:
+        """The entry at a literal path in this mount; as Repository.lookup."""
+        return self.view.lookup(path) if path else self.root
+
+    def listdir(self, path: bytes) -> list[Entry]:
+        """The entries of the directory at `path`; those of /cvmfs are the configured and the mounted repositories."""
+        return self.view.listdir(path)
+
+    def target_of(self, entry: Entry) -> bytes:
+        """Where the symlink `entry` leads, variants expanded; may be empty."""
+        return expand(entry.symlink, self._values)
+
+    def attributes(self, entry: Entry) -> Attributes:
+        """As stat(2) shall show `entry`; the same at every call."""
+        size = len(self.target_of(entry)) if entry.is_symlink else entry.size
+        return self._presentation.attributes(entry, size)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One name's way from unknown to mounted.  Whoever holds `lock` opens; those who wait for it find the outcome."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    mount: Mount | None = None
+    failure: HepwrapError | None = None
+    #: In the clock's seconds: when a failure is forgotten.
+    retry_at: float = 0.0
+
+
+class MountTable:
+    """All of /cvmfs.
+
+    `prefix` is absolute and has no `.`, `..`, links or slash at its end.  `open_mount` gets a repository's name and
+    answers None for one that nothing is known about.  `names` are those listed from the start.  `owner` is who claims
+    ownership (user, group), `environ` what variant links may name: by default this process's.  `clock` counts seconds,
+    `launched` is the time of the launch (seconds since 1970), shown as the time of /cvmfs.
+    """
+
+    def __init__(
+        self,
+        prefix: bytes,
+        open_mount: Callable[[bytes], CatalogueView | None],
+        names: Sequence[bytes],
+        *,
+        owner: tuple[int, int] | None = None,
+        environ: Mapping[bytes, bytes] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        launched: float | None = None,
+    ) -> None:
+        if not re.fullmatch(rb"(/[^/]+)+", prefix):
+            raise UsageError(f"{os.fsdecode(prefix)!r} cannot be where repositories appear; name an absolute directory")
+        self.prefix = prefix
+        self._open_mount = open_mount
+        self._names = tuple(dict.fromkeys(names))
+        self._owner = owner or (os.geteuid(), os.getegid())
+        self._environ = dict(os.environb if environ is None else environ)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._slots: dict[bytes, _Slot] = {}
+        self._mounted: list[Mount] = []
+        top = _Top(self, int(time.time() if launched is None else launched))
+        self.top = Mount(b"", 0, prefix, top, root=top.root, presentation=Presentation(), values={}, synthetic=True)
+
+    def get(self, fqrn: bytes) -> Mount | None:
+        """The mount of that name, opened if it was not; None where no repository is called so.
+
+        Raises what opening raises; for RETRY_SECONDS after a failure the same again, without asking anyone.
+        """
+        if fqrn not in self._names and not _FQRN.fullmatch(fqrn):
+            return None
+        with self._lock:
+            slot = self._slots.setdefault(fqrn, _Slot())
+        if slot.mount is not None:
+            return slot.mount
+        with slot.lock:
+            if slot.mount is None:
+                self._open(fqrn, slot)
+            return slot.mount
+
+    def mounted(self) -> list[Mount]:
+        """The repositories opened so far, in that order: index 1, 2, ..."""
+        with self._lock:
+            return list(self._mounted)
+
+    def names(self) -> list[bytes]:
+        """What a listing of /cvmfs shows: the configured and the mounted, sorted."""
+        return sorted({*self._names, *(mount.name for mount in self.mounted())})
+
+    def _open(self, fqrn: bytes, slot: _Slot) -> None:
+        if slot.failure is not None and self._clock() < slot.retry_at:
+            raise slot.failure.with_traceback(None)
+        try:
+            view = self._open_mount(fqrn)
+            if view is not None:
+                slot.mount = self._mount(fqrn, view)
+        except HepwrapError as error:
+            slot.failure, slot.retry_at = error, self._clock() + RETRY_SECONDS
+            raise
+
+    def _mount(self, fqrn: bytes, view: CatalogueView) -> Mount:
+        presentation = Presentation.of(view.settings, self._owner)
+        values = variables(self._environ, fqrn=view.name, exported=view.settings.variables)
+        root = view.lookup(b"")
+        if root is None or not root.is_dir:
+            raise CorruptObject(f"{view.name}: the root catalogue has no root directory; tell whoever publishes it")
+        with self._lock:
+            index = len(self._mounted) + 1
+            place = self.prefix + b"/" + fqrn
+            mount = Mount(fqrn, index, place, view, root=root, presentation=presentation, values=values)
+            self._mounted.append(mount)
+        return mount
+
+
+class _Top:
+    """/cvmfs itself, as autofs shows it: root's, mode 0755, size 0, a link count that does not change meanwhile."""
+
+    name = "/cvmfs"
+    settings = RepositorySettings("")
+
+    def __init__(self, table: MountTable, launched: int) -> None:
+        self._table, self._launched = table, launched
+        self.root = self._directory(b"", b"", 2 + len(table.names()))
+
+    def lookup(self, path: bytes) -> Entry | None:
+        return self.root if path == b"" else None
+
+    def listdir(self, path: bytes) -> list[Entry]:
+        """A name's attributes here are those of the place before anything is mounted on it."""
+        return [self._directory(b"/" + name, name, 2) for name in self._table.names()]
+
+    def _directory(self, path: bytes, name: bytes, nlink: int) -> Entry:
+        return Entry(
+            path=path, name=name, mode=stat.S_IFDIR | 0o755, size=0, mtime=self._launched, mtime_ns=0, uid=0, gid=0,
+            nlink=nlink, rdev=0, flags=DIRECTORY, link_group=None, digest=None, compression="zlib", symlink=b"",
+            is_nested_mount=False,
+        )
