@@ -28,10 +28,12 @@ ERRNO_OF: dict[type[errors.HepwrapError], int] = {
     errors.CorruptObject: errno.EIO,
     errors.FetchFailed: errno.EIO,
     errors.MissingObject: errno.EIO,
+    errors.NoRoom: errno.ENOMEM,
     errors.Unsupported: errno.ENOSYS,
     errors.UsageError: errno.EINVAL,
     errors.ConfigurationError: errno.EIO,
     errors.LaunchError: errno.EIO,
+    errors.PublishFailed: errno.EIO,
 }
 
 

@@ -1,0 +1,69 @@
+"""How one memory file is made: checked, fetched, written, sealed.
+
+Owns that way and nothing of what is held besides.  Must not know limits of the cache or who else is making what.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from hepwrap.cache import parts as filling
+from hepwrap.cache import sealed
+from hepwrap.cache.objects import Objects
+from hepwrap.cache.parts import Part
+from hepwrap.cache.sealed import MemoryFile
+from hepwrap.errors import FetchFailed
+from hepwrap.fetchers.fetcher import Fetcher
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a file is made of."""
+
+    key: Hashable
+    #: For errors, and in /proc.
+    name: str
+    #: Bytes in all, and the most that one file may have.
+    size: int
+    limit: int
+    parts: Sequence[Part]
+    fetcher: Fetcher
+
+    def check(self) -> None:
+        """Raise FetchFailed for a file over its limit, CorruptObject for parts that do not make one."""
+        if self.size > self.limit:
+            raise FetchFailed(f"{self.name} is {self.size} bytes, more than the {self.limit} allowed for one file")
+        filling.check(self.parts, self.size, self.name)
+
+
+class Maker:
+    """Makes files, several of them and several parts of each at once."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._filler = filling.Filler()
+
+    def make(self, recipe: Recipe) -> MemoryFile:
+        """The sealed file; nothing remains where that fails.
+
+        Raises OSError where the kernel lacks something, and what Objects raises.
+        """
+        fd = sealed.create(recipe.name)
+        try:
+            os.ftruncate(fd, recipe.size)
+            self._filler.run(recipe.parts, partial(self._write, fd, recipe))
+        except BaseException:
+            os.close(fd)
+            raise
+        return sealed.seal(fd, recipe.key)
+
+    def _write(self, fd: int, recipe: Recipe, part: Part) -> None:
+        """One part, piece by piece: its content never stands in memory a second time."""
+        offset = part.offset
+        ref = replace(part.ref, size=part.size)
+        for piece in self._objects.pieces(recipe.fetcher, ref, limit=recipe.limit):
+            sealed.write_all(fd, piece, offset)
+            offset += len(piece)

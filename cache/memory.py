@@ -1,0 +1,281 @@
+"""The files that programs have opened, in memory: one sealed memory file for each catalogue inode.
+
+Owns which of them exist, and their making and leaving.  Must not know catalogues, paths or the index: a key means
+nothing to it.  How much may be held is the budget's to say, and who leaves the ledger's.
+
+Lock order (whoever holds one may take those indented below it, never one above):
+    a lock of the caller's, held while it calls open()
+        (making: no lock is held, but askers of the same key wait for each other)
+            MemoryFiles._changed
+                the budget's lock
+            Objects' locks
+`on_evict` runs with none of ours held.  It must not take a lock that somebody may hold while calling open(), since
+that somebody may be waiting for room which the evicting thread is about to give.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from hepwrap.cache import sealed
+from hepwrap.cache.budget import Budget
+from hepwrap.cache.eviction import Allowed, Ledger, Use
+from hepwrap.cache.inflight import Inflight
+from hepwrap.cache.making import Maker, Recipe
+from hepwrap.cache.objects import Objects
+from hepwrap.cache.parts import Part
+from hepwrap.cache.refusal import LACKS, no_room
+from hepwrap.cache.sealed import MemoryFile
+from hepwrap.cache.turns import Turns
+from hepwrap.errors import FetchFailed, NoRoom
+from hepwrap.fetchers.fetcher import Fetcher
+
+__all__ = ["MemoryCounters", "MemoryFile", "MemoryFiles", "Part"]
+
+#: Seconds after which one who waits for room looks again, since the budget may have changed without a word.
+LOOK_AGAIN = 1.0
+#: How often a file that must be pinned is made anew when it is evicted before its asker could pin it.
+TRIES = 4
+
+
+@dataclass(slots=True)
+class MemoryCounters:
+    """What was done since the start, and what is held now; written under our lock, read by anyone."""
+
+    #: Askers who found the file there, and who joined one that made it.
+    hits: int = 0
+    joined: int = 0
+    #: Files made, files whose making failed, files evicted.
+    made: int = 0
+    failed: int = 0
+    evicted: int = 0
+    #: Bytes and files held, and the most bytes there ever were.
+    bytes_held: int = 0
+    files_held: int = 0
+    most_bytes_held: int = 0
+
+
+class MemoryFiles:
+    """Memory files by key.  Safe from any number of threads."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        budget: Budget,
+        on_evict: Callable[[MemoryFile], None],
+        name: Callable[[Hashable], str] = lambda _key: "hepwrap",
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.counters = MemoryCounters()
+        self._budget = budget
+        self._on_evict = on_evict
+        self._name = name
+        #: Nanoseconds of the real-time clock, since it is compared with times of last access.
+        self._clock = clock
+        self._maker = Maker(objects)
+        self._making: Inflight[Hashable, MemoryFile] = Inflight()
+        self._changed = threading.Condition()
+        self._files: dict[Hashable, MemoryFile] = {}
+        self._ledger: Ledger[Hashable] = Ledger()
+        self._turns = Turns()
+        self._closed = False
+
+    def open(
+        self,
+        key: Hashable,
+        *,
+        size: int,
+        parts: Sequence[Part],
+        fetcher: Fetcher,
+        limit: int,
+        pinned: bool = False,
+    ) -> MemoryFile:
+        """The memory file of `key`, made of `parts` (`size` bytes in all, at most `limit`) if it is not there.
+
+        `pinned`: it stays until `unpin(key)`.  Without that it may be evicted, and its descriptor number used again,
+        any time after; so publish it pinned, unpin it then, and let `on_evict` withdraw it.
+
+        Raises what Objects raises, CorruptObject for parts that do not fit together, and NoRoom where the kernel
+        gives no memory or descriptor although everything that may has left.
+        """
+        recipe = Recipe(key, self._name(key), size, limit, parts, fetcher)
+        for _ in range(TRIES):
+            file = self._found(key, pinned)
+            if file is not None:
+                return file
+            file = self._making.join(key, partial(self._make, recipe), joined=self._count_joined)
+            if not pinned:
+                return file
+            kept = self.pin(key)
+            if kept is not None:
+                return kept
+        raise NoRoom(f"{recipe.name} was evicted {TRIES} times before it could be used; raise --cache-size")
+
+    def peek(self, key: Hashable) -> MemoryFile | None:
+        """The memory file of `key` if it is there; does not count as a use."""
+        with self._changed:
+            return self._files.get(key)
+
+    def pin(self, key: Hashable) -> MemoryFile | None:
+        """Keep `key` from being evicted until `unpin(key)`; None, and nothing pinned, if it is not there."""
+        with self._changed:
+            file = self._files.get(key)
+            if file is not None:
+                self._ledger.pin(key)
+            return file
+
+    def unpin(self, key: Hashable) -> None:
+        """Take back one pin.  KeyError or ValueError where there is none."""
+        with self._changed:
+            if not self._closed:
+                self._ledger.unpin(key)
+            self._changed.notify_all()
+
+    def trim(self) -> int:
+        """Evict down to what the budget allows by now; the number of files that left.  For a timer to call."""
+        with self._changed:
+            leaving = self._leave(self._ledger.shrink(self._allowed(), self._look))
+        self._close_all(leaving)
+        return len(leaving)
+
+    def close(self) -> None:
+        """Evict everything, pinned or not; files being made are dropped, and open() is refused from now on."""
+        with self._changed:
+            self._closed = True
+            leaving = list(self._files.values())
+            self._files.clear()
+            self._ledger = Ledger()
+            self._count_held()
+            self._changed.notify_all()
+        self._close_all(leaving)
+
+    # Making.
+
+    def _make(self, recipe: Recipe) -> MemoryFile:
+        """Done by one asker while the others wait."""
+        file = self._found(recipe.key, pinned=False)
+        if file is not None:
+            return file
+        recipe.check()
+        leaving = self._admit(recipe.key, recipe.size)
+        try:
+            self._close_all(leaving)
+            file = self._make_with_room(recipe)
+        except BaseException:
+            self._abandon(recipe.key)
+            raise
+        return self._settle(file)
+
+    def _make_with_room(self, recipe: Recipe) -> MemoryFile:
+        """Where the kernel lacks something, again after evicting more and more, until nothing is left to evict."""
+        while True:
+            try:
+                return self._maker.make(recipe)
+            except OSError as error:
+                if error.errno not in LACKS or not self._relieve():
+                    raise no_room(recipe.name, error) from error
+
+    # The table and the ledger, under the lock.
+
+    def _found(self, key: Hashable, pinned: bool) -> MemoryFile | None:
+        with self._changed:
+            self._refuse_if_closed()
+            file = self._files.get(key)
+            if file is None:
+                return None
+            self._ledger.touch(key, self._clock())
+            if pinned:
+                self._ledger.pin(key)
+            self.counters.hits += 1
+            return file
+
+    def _admit(self, key: Hashable, size: int) -> list[MemoryFile]:
+        """Wait until `size` bytes may be held; the files that leave for them."""
+        with self._changed:
+            ticket = self._turns.enter()
+            try:
+                while True:
+                    self._refuse_if_closed()
+                    if self._turns.may_try(ticket):
+                        leaving = self._ledger.admit(key, size, self._allowed(), self._look)
+                        if leaving is not None:
+                            self._turns.go(ticket)
+                            return self._leave(leaving)
+                    self._changed.wait(LOOK_AGAIN)
+            finally:
+                self._turns.leave(ticket)
+                self._changed.notify_all()
+
+    def _settle(self, file: MemoryFile) -> MemoryFile:
+        with self._changed:
+            closed = self._closed
+            if not closed:
+                self._files[file.key] = file
+                self._ledger.settle(file.key, self._clock())
+                self.counters.made += 1
+                self._count_held()
+                self._changed.notify_all()
+        if closed:
+            os.close(file.fd)
+            self._refuse_if_closed()
+        return file
+
+    def _abandon(self, key: Hashable) -> None:
+        with self._changed:
+            self.counters.failed += 1
+            if not self._closed:
+                self._ledger.abandon(key)
+            self._changed.notify_all()
+
+    def _relieve(self) -> int:
+        with self._changed:
+            leaving = self._leave(self._ledger.relieve(self._look))
+        self._close_all(leaving)
+        return len(leaving)
+
+    def _leave(self, keys: Iterable[Hashable]) -> list[MemoryFile]:
+        leaving = [self._files.pop(key) for key in keys]
+        self.counters.evicted += len(leaving)
+        self._count_held()
+        return leaving
+
+    def _allowed(self) -> Allowed:
+        return Allowed(self._budget.bytes_allowed(), self._budget.descriptors_allowed())
+
+    def _look(self, key: Hashable) -> Use:
+        file = self._files[key]
+        # A time of access in the future is of somebody's making (utimensat(2) is not sealed): it counts as now.
+        return Use(min(sealed.last_read(file), self._clock()), sealed.is_open_elsewhere(file))
+
+    def _count_held(self) -> None:
+        self.counters.bytes_held = self._ledger.held
+        self.counters.files_held = len(self._ledger)
+        self.counters.most_bytes_held = max(self.counters.most_bytes_held, self._ledger.held)
+
+    def _count_joined(self) -> None:
+        with self._changed:
+            self.counters.joined += 1
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise FetchFailed("the memory files are closed: the launch is ending")
+
+    # Outside of the lock.
+
+    def _close_all(self, leaving: Iterable[MemoryFile]) -> None:
+        """Withdraw, then close.  Every descriptor is closed; the first error of `on_evict` is raised after that."""
+        first: Exception | None = None
+        for file in leaving:
+            try:
+                self._on_evict(file)
+            except Exception as error:
+                first = first or error
+            os.close(file.fd)
+        if first is not None:
+            raise first
