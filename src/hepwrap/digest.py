@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hepwrap.errors import CorruptObject
+from hepwrap.errors import CorruptObject, Unsupported
 
 DIGEST_BYTES = 20
 
@@ -26,8 +26,16 @@ class Algorithm:
     make: Callable[[bytes], Any]
 
 
+def _rmd160(data: bytes) -> Any:
+    """RIPEMD-160 where this machine's OpenSSL has it; policies take it away, and then the object cannot be checked."""
+    try:
+        return hashlib.new("ripemd160", data, usedforsecurity=False)
+    except ValueError:
+        raise Unsupported("a RIPEMD-160 digest cannot be checked: this machine's OpenSSL does not have it") from None
+
+
 SHA1 = Algorithm("sha1", "", 0, lambda data: hashlib.sha1(data, usedforsecurity=False))
-RMD160 = Algorithm("rmd160", "-rmd160", 1, lambda data: hashlib.new("ripemd160", data, usedforsecurity=False))
+RMD160 = Algorithm("rmd160", "-rmd160", 1, _rmd160)
 SHAKE128 = Algorithm("shake128", "-shake128", 2, hashlib.shake_128)
 ALGORITHMS: dict[str, Algorithm] = {a.name: a for a in (SHA1, RMD160, SHAKE128)}
 BY_CODE: dict[int, Algorithm] = {a.code: a for a in ALGORITHMS.values()}
