@@ -5,44 +5,55 @@ Owns only the order between them.  Each does its own failover over its own serve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from random import Random
 
 from hepwrap.errors import FetchFailed, MissingObject, Untrusted
+from hepwrap.fetchers.failover import Failover
 from hepwrap.fetchers.fetcher import Check, FetchCounters, Fetcher
+from hepwrap.fetchers.tally import Tally
 
 
 class ChainFetcher:
-    """Asks each fetcher in turn, always beginning with the first."""
+    """Asks each fetcher in turn, beginning with the one that worked last; `reset_after` seconds: with the first again."""
 
-    def __init__(self, fetchers: Sequence[Fetcher]) -> None:
-        self._fetchers = tuple(fetchers)
+    def __init__(
+        self, fetchers: Sequence[Fetcher], *, reset_after: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetchers = {str(index): fetcher for index, fetcher in enumerate(fetchers)}
+        groups = [(index,) for index in self._fetchers]
+        self._order = Failover(groups, reset_after=reset_after, clock=clock, random=Random())
+        self._tally = Tally()
 
     @property
     def counters(self) -> FetchCounters:
         """The sums over all fetchers, as they are now."""
-        rows = [fetcher.counters for fetcher in self._fetchers]
+        rows = [self._tally.counters, *(fetcher.counters for fetcher in self._fetchers.values())]
         names = [each.name for each in fields(FetchCounters)]
         return FetchCounters(**{name: sum(getattr(row, name) for row in rows) for name in names})
 
     def fetch(self, name: str, *, limit: int, check: Check | None = None, fresh: bool = False) -> bytes:
         """See Fetcher."""
         problems: list[FetchFailed | Untrusted] = []
-        for fetcher in self._fetchers:
+        for index in self._order.round():
             try:
-                return fetcher.fetch(name, limit=limit, check=check, fresh=fresh)
+                return self._fetchers[index].fetch(name, limit=limit, check=check, fresh=fresh)
             except (FetchFailed, Untrusted) as problem:
                 problems.append(problem)
+            if self._order.failed(index):
+                self._tally.add(failovers=1)
         raise _gravest(problems)
 
     def describe(self) -> Mapping[str, str]:
-        """See Fetcher: of the first fetcher, with all servers in host_list."""
-        texts = [fetcher.describe() for fetcher in self._fetchers]
-        return {**texts[0], "host_list": ";".join(text["host_list"] for text in texts)}
+        """See Fetcher: of the fetcher that is asked first now, with the servers of all in host_list."""
+        texts = {index: fetcher.describe() for index, fetcher in self._fetchers.items()}
+        return {**texts[self._order.current], "host_list": ";".join(text["host_list"] for text in texts.values())}
 
     def close(self) -> None:
         """See Fetcher."""
-        for fetcher in self._fetchers:
+        for fetcher in self._fetchers.values():
             fetcher.close()
 
 

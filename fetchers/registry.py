@@ -50,11 +50,13 @@ def open_fetcher(settings: FetchSettings, *, fqrn: str, log: Callable[[str], Non
     """
     servers = _usable(settings, fqrn)
     found = [(_factory(scheme_of(server), server, fqrn), server) for server in servers]
-    fetchers = [
+    fetchers: list[Fetcher] = [
         factory(replace(settings, servers=tuple(server for _, server in group)), fqrn=fqrn, log=log)
         for factory, group in groupby(found, key=lambda pair: pair[0])
     ]
-    return fetchers[0] if len(fetchers) == 1 else ChainFetcher(fetchers)
+    if len(fetchers) == 1:
+        return fetchers[0]
+    return ChainFetcher(fetchers, reset_after=settings.host_reset_after)
 
 
 def _usable(settings: FetchSettings, fqrn: str) -> list[str]:
