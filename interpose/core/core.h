@@ -21,7 +21,8 @@
 struct question {
     struct question *next;
     pid_t task;
-    uint32_t slot, reason;
+    uint32_t slot;
+    uint64_t why;       /* reason, follow and flags as protocol.h packs them */
     uint64_t number, arguments[6], base[2];
     char *path[2];      /* NUL-terminated copies; NULL: the call has no such path, or the pointer is NULL */
     char *start;        /* where a relative path on the host starts: the link in /proc, or NULL */
@@ -54,6 +55,14 @@ struct tracer {
     bool closed;
     void (*at_first_exit)(struct tracer *); /* called while the first process still has its descriptors */
     char failure[256];          /* why a program could not be served; "" */
+    struct fame *fames;         /* names that executed programs shall have, by task; under lock */
+};
+
+/* What a task is to be called after the exec that it is about to make: addresses in the index, 0: as the kernel says. */
+struct fame {
+    struct fame *next;
+    pid_t task;
+    uint64_t execfn, comm;
 };
 
 /* filter.c */
@@ -70,11 +79,14 @@ void question_free(struct question *question);
 void question_push(struct tracer *tracer, struct question *question);
 struct question *question_pop(struct tracer *tracer); /* waits; NULL once closed */
 void questions_close(struct tracer *tracer);
+/* Remembers (execfn or comm not 0) or forgets what a task will be called; false where memory is short. */
+bool fame_set(struct tracer *tracer, pid_t task, uint64_t execfn, uint64_t comm);
+struct fame fame_take(struct tracer *tracer, pid_t task);
 /* Handles an upcall stop: the value for the result register. */
 int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs);
 
 /* inject.c: at PTRACE_EVENT_EXEC.  0, or -1 where the task is gone or cannot be served (then tracer->failure says why). */
-int inject_runtime(struct tracer *tracer, pid_t task);
+int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame);
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

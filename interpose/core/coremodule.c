@@ -104,7 +104,7 @@ static PyObject *tuple_of(const uint64_t *values, uint32_t count)
     return tuple;
 }
 
-/* next() -> (slot, task, reason, number, arguments, base, second_base, path, second_path, start, argv), None at the end */
+/* next() -> (slot, task, why, number, arguments, base, second_base, path, second_path, start, argv), None at the end */
 static PyObject *tracer_next(PyObject *object, PyObject *unused)
 {
     struct question *q;
@@ -114,7 +114,7 @@ static PyObject *tracer_next(PyObject *object, PyObject *unused)
     Py_END_ALLOW_THREADS
     if (!q)
         Py_RETURN_NONE;
-    PyObject *result = Py_BuildValue("(IiIKNKKyyyN)", q->slot, (int)q->task, q->reason, (unsigned long long)q->number,
+    PyObject *result = Py_BuildValue("(IiKKNKKyyyN)", q->slot, (int)q->task, (unsigned long long)q->why, (unsigned long long)q->number,
                                      tuple_of(q->arguments, 6), (unsigned long long)q->base[0],
                                      (unsigned long long)q->base[1], q->path[0], q->path[1], q->start,
                                      q->argv ? tuple_of(q->argv, q->argv_count) : Py_NewRef(Py_None));
@@ -143,7 +143,20 @@ static PyObject *tracer_failure(PyObject *object, PyObject *unused)
     return PyUnicode_DecodeFSDefault(((Tracer *)object)->tracer.failure);
 }
 
+/* name(task, execfn, comm): what a task is to be called after its next exec: addresses in the program, 0: as it comes */
+static PyObject *tracer_name(PyObject *object, PyObject *args)
+{
+    int task;
+    unsigned long long execfn, comm;
+    if (!PyArg_ParseTuple(args, "iKK", &task, &execfn, &comm))
+        return NULL;
+    if (!fame_set(&((Tracer *)object)->tracer, task, execfn, comm))
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef tracer_methods[] = {
+    {"name", tracer_name, METH_VARARGS, "name(task, execfn, comm): for its next exec"},
     {"attach", tracer_attach_py, METH_VARARGS, "attach(pid): in the thread that will call run()"},
     {"run", tracer_run_py, METH_NOARGS, "run() -> wait status of the first process, when no task is left"},
     {"next", tracer_next, METH_NOARGS, "next() -> a question as a tuple, or None"},

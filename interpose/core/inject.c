@@ -4,6 +4,7 @@
  * written over the first instruction of the program, the image is opened and mapped with it, and the bytes are restored.
  * From there the runtime's own bootstrap maps the index.  Signals are blocked meanwhile.
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,6 +24,7 @@ struct injection {
     struct tracer *tracer;
     pid_t task;
     struct user_regs_struct saved;
+    struct fame fame;
     int stopped_by; /* SIGSTOP that arrived meanwhile, to be delivered afterwards */
 };
 
@@ -127,6 +129,23 @@ static int refuse(struct injection *in, const char *what, int64_t code)
     return -1;
 }
 
+/* The stack of a new program (System V ABI): argc, argv, 0, environment, 0, then pairs of type and value. */
+static void set_execfn(struct injection *in, uint64_t address)
+{
+    uint64_t at = in->saved.rsp, word[2];
+    if (remote_read(in->task, at, word, 8) != 8)
+        return;
+    at += 8 * (word[0] + 2);
+    do {
+        if (remote_read(in->task, at, word, 8) != 8)
+            return;
+        at += 8;
+    } while (word[0]);
+    for (; remote_read(in->task, at, word, 16) == 16 && word[0] != AT_NULL; at += 16)
+        if (word[0] == AT_EXECFN)
+            remote_poke(in->task, at + 8, &address, 8);
+}
+
 static int inject(struct injection *in)
 {
     static const unsigned char trap[8] = {0x0f, 0x05, 0xcc}; /* syscall; int3 */
@@ -142,13 +161,15 @@ static int inject(struct injection *in)
         return -1;
     if (image < 0)
         return refuse(in, "mapping the runtime", image);
-    int64_t index = bootstrap(in, fd, 0);
+    if (in->fame.execfn)
+        set_execfn(in, in->fame.execfn);
+    int64_t index = bootstrap(in, fd, in->fame.comm);
     return index < 0 ? refuse(in, "mapping the index", index) : 0;
 }
 
-int inject_runtime(struct tracer *tracer, pid_t task)
+int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame)
 {
-    struct injection in = {.tracer = tracer, .task = task};
+    struct injection in = {.tracer = tracer, .task = task, .fame = fame};
     uint64_t mask, blocked = ~((1UL << (SIGTRAP - 1)) | (1UL << (SIGKILL - 1)) | (1UL << (SIGSTOP - 1)));
     if (run_until(&in, PTRACE_SYSCALL, SYSCALL_STOP) < 0 ||
         ptrace(PTRACE_GETREGS, task, NULL, &in.saved) < 0 ||

@@ -66,8 +66,10 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
 
 static void on_exec(struct tracer *tracer, pid_t task)
 {
+    unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
+    ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
     tracer->counters.execs++;
-    if (inject_runtime(tracer, task) == 0) {
+    if (inject_runtime(tracer, task, fame_take(tracer, (pid_t)former)) == 0) {
         go_on(task, 0);
         return;
     }

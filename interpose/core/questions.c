@@ -154,7 +154,7 @@ int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct 
         return -ENOMEM;
     *question = (struct question){
         .task = task,
-        .reason = (uint32_t)regs->r14,
+        .why = regs->r14,
         .number = regs->rbx,
         .arguments = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
         .base = {regs->r12, regs->r13},
@@ -172,4 +172,41 @@ int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct 
     tracer->counters.upcalls++;
     question_push(tracer, question);
     return ticket;
+}
+
+static struct fame **fame_of(struct tracer *tracer, pid_t task)
+{
+    struct fame **at = &tracer->fames;
+    while (*at && (*at)->task != task)
+        at = &(*at)->next;
+    return at;
+}
+
+struct fame fame_take(struct tracer *tracer, pid_t task)
+{
+    struct fame result = {.task = task};
+    pthread_mutex_lock(&tracer->lock);
+    struct fame **at = fame_of(tracer, task), *found = *at;
+    if (found) {
+        result = *found;
+        *at = found->next;
+        free(found);
+    }
+    pthread_mutex_unlock(&tracer->lock);
+    return result;
+}
+
+bool fame_set(struct tracer *tracer, pid_t task, uint64_t execfn, uint64_t comm)
+{
+    fame_take(tracer, task);
+    if (!execfn && !comm)
+        return true;
+    struct fame *fame = malloc(sizeof *fame);
+    if (!fame)
+        return false;
+    pthread_mutex_lock(&tracer->lock);
+    *fame = (struct fame){tracer->fames, task, execfn, comm};
+    tracer->fames = fame;
+    pthread_mutex_unlock(&tracer->lock);
+    return true;
 }

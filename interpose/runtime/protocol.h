@@ -5,7 +5,7 @@
 /* A system call number that no kernel has.  The filter always sends it to the tracer, which skips it.
  *   rdi, rsi, rdx, r10, r8, r9: the arguments of the call that is asked about; rbx: its number;
  *   r12, r13: offset of the virtual directory that the first, second path is relative to, 0 for the host's.
- *   r14: why (enum reason).
+ *   r14: why (enum reason) | follow the last symbolic link? << 8 | the call's flags, wherever they stood, << 32.
  *   result: negative errno, or word << 32 | slot: wait while that slot's word is `word`, then read it. */
 #define UPCALL_NUMBER 0x68707770
 

@@ -219,7 +219,8 @@ static __attribute__((noinline)) long follow_target(struct frame *f, struct call
         default:
             break;
         }
-        target = ask(f, c->base, 0, tries ? REASON_STALE : REASON_ASK, &c->ticket);
+        u64 why = (tries ? REASON_STALE : REASON_ASK) | (u64)c->follow << 8 | (u64)(u32)c->flags << 32;
+        target = ask(f, c->base, 0, why, &c->ticket);
         c->checked = 1;
     }
 }

@@ -1,0 +1,305 @@
+"""What the answer to each kind of call is: the specification that the index lets the runtime replay.
+
+Owns the way from a question to a target word (layout.h).  Must not know mailboxes, threads or ptrace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+from hepwrap.errnos import errno_of
+from hepwrap.errors import HepwrapError, InvalidOperation, NoAttribute, NotFound, PathError
+from hepwrap.interpose.question import Question
+from hepwrap.interpose.task import TaskHost, credentials_of
+from hepwrap.interpose.world import World
+from hepwrap.interpose.writing import verdict_on_write, verdict_on_two
+from hepwrap.vfs.index import _index
+from hepwrap.vfs.index.layout import target, target_errno
+from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
+from hepwrap.vfs.resolve import HostPath, Node, Resolution
+
+NATIVE = target(_index.TARGET_NATIVE)
+
+#: A target and, where it is TARGET_DATA, the data.
+Answer = tuple[int, bytes | None]
+
+
+class Way:
+    """A question's path on its way: where it starts, and what it is called in the index."""
+
+    def __init__(self, world: World, question: Question, path: bytes | None, base: int, start: bytes | None) -> None:
+        self.world, self.question = world, question
+        self.host = TaskHost(question.task, world.whose)
+        self.start_node = world.book.node(base) if base else None
+        self.path = path
+        self.absolute = self._absolute(path, start)
+
+    def _absolute(self, path: bytes | None, start: bytes | None) -> bytes | None:
+        """The path from the root; None where only the kernel knows where it starts."""
+        if path is None:
+            return self.start_node.path if self.start_node else None
+        if path.startswith(b"/"):
+            return path
+        if self.start_node is not None:
+            return self.start_node.path + b"/" + path if path else self.start_node.path
+        if start is None or not start.startswith(b"/") or start.endswith(b" (deleted)"):
+            return None
+        return start + b"/" + path
+
+    @property
+    def key(self) -> bytes | None:
+        """The name under which the answer may be written down: only what starts below the prefix."""
+        if self.absolute is None or not self.path:
+            return None
+        prefix = self.world.resolver.mounts.prefix
+        below = self.absolute.startswith(prefix) and self.absolute[len(prefix) : len(prefix) + 1] in (b"", b"/")
+        return self.absolute if below else None
+
+    def resolve(self, follow: bool, *, real: bool = False) -> Resolution | None:
+        """Where it leads; None: the host knows.  With the task's credentials where those matter."""
+        if self.absolute is None:
+            return None
+        resolve, resolver = self.world.resolver.resolve, self.world.resolver
+        relative = self.start_node is not None and self.path is not None and not self.path.startswith(b"/")
+        path, start = (self.path or b".", self.start_node) if relative else (self.absolute, None)
+        try:
+            found = resolve(path, follow=follow, host=self.host, start=start)
+        except PathError as error:
+            if error.universal:
+                raise
+            credentials = credentials_of(self.question.task, real=real)
+            return resolver.resolve(path, follow=follow, host=self.host, start=start, credentials=credentials)
+        if found.universal:
+            return found
+        credentials = credentials_of(self.question.task, real=real)
+        return resolver.resolve(path, follow=follow, host=self.host, start=start, credentials=credentials)
+
+
+def answer_path(world: World, question: Question, *, real: bool = False) -> tuple[Answer | None, Node | None, int]:
+    """The common part of every call on a path: a final answer, or the node and its inode."""
+    way = Way(world, question, question.path, question.base, question.start)
+    try:
+        found = way.resolve(question.follow, real=real)
+    except PathError as error:
+        remember_error(world, way, question, error)
+        raise
+    if found is None:
+        return (NATIVE, None), None, 0
+    if isinstance(found.target, HostPath):
+        return (on_host(world, way, question, found.target, found.universal), None), None, 0
+    at = world.book.inode(found.target)
+    remember(world, way, question, found, at)
+    return None, found.target, at
+
+
+def on_host(world: World, way: Way, question: Question, place: HostPath, universal: bool) -> int:
+    """The path ends on the host: the kernel's turn, with the path that gets it there."""
+    if place.path == way.absolute and way.key is None:
+        return NATIVE
+    word = target(_index.TARGET_HOST, world.book.text(place.path))
+    if way.key is not None and universal:
+        world.book.enter(way.key, question.follow, word)
+    return word
+
+
+def remember(world: World, way: Way, question: Question, found: Resolution, at: int) -> None:
+    """Write the answer down, and with it the whole directory that it is in."""
+    node = found.target
+    assert isinstance(node, Node)
+    parent = world.resolver.parent(node)
+    if isinstance(parent, Node):
+        list_quietly(world, world.book.inode(parent))
+    if way.key is None:
+        return
+    if found.universal:
+        world.book.enter_node(way.key, question.follow, at)
+    else:
+        world.book.enter(way.key, question.follow, target(_index.TARGET_ASK))
+
+
+def remember_error(world: World, way: Way, question: Question, error: PathError) -> None:
+    """ENOENT and its like hold for the whole job where they hold for every user."""
+    if way.key is None:
+        return
+    if error.universal:
+        world.book.enter(way.key, question.follow, target_errno(errno_of(error)))
+    if isinstance(error, NotFound):
+        above = os.path.dirname(way.key)
+        try:
+            found = world.resolver.resolve(above, host=way.host)
+        except HepwrapError:
+            return
+        if isinstance(found.target, Node) and found.target.entry.is_dir:
+            at = world.book.inode(found.target)
+            list_quietly(world, at)
+            if found.universal:
+                world.book.enter_node(above, True, at)
+
+
+def list_quietly(world: World, at: int) -> None:
+    """List a directory ahead of need; where that fails, whoever needs it will be told."""
+    try:
+        world.book.list_directory(at)
+    except HepwrapError as error:
+        world.log(str(error))
+
+
+# One function for each treatment of syscalls.def.
+
+
+def on_attributes(world: World, question: Question) -> Answer:
+    """stat, readlink, statfs: the inode says it all."""
+    done, _, at = answer_path(world, question)
+    return done or (target(_index.TARGET_INODE, at), None)
+
+
+def on_access(world: World, question: Question) -> Answer:
+    """access(2): with the real ids, faccessat2's AT_EACCESS with the effective ones."""
+    real = not question.flags & 0x200
+    done, node, at = answer_path(world, question, real=real)
+    if done:
+        return done
+    assert node is not None
+    mode = question.arguments[1 if question.number == 21 else 2] & 7
+    attributes = node.mount.attributes(node.entry)
+    if mode:
+        access(attributes, credentials_of(question.task, real=real), mode)
+    return target(_index.TARGET_INODE, at), None
+
+
+def on_open(world: World, question: Question) -> Answer:
+    """open(2) and its family."""
+    flags = question.flags
+    try:
+        done, node, at = answer_path(world, question)
+    except NotFound as error:
+        if flags & os.O_CREAT and getattr(error, "last_component", False) and not flags & os.O_PATH:
+            return target_errno(errno.EROFS if question.path and not question.path.endswith(b"/") else errno.EISDIR), None
+        raise
+    if done:
+        return done
+    assert node is not None
+    refusal = refuse_open(node, flags)
+    if refusal:
+        return target_errno(refusal), None
+    if not flags & os.O_PATH and not (node.entry.is_symlink or stat.S_ISSOCK(node.entry.mode)):
+        want = {os.O_RDONLY: R_OK, os.O_WRONLY: W_OK}.get(flags & os.O_ACCMODE, R_OK | W_OK)
+        access(node.mount.attributes(node.entry), credentials_of(question.task), want)
+    world.stand_in(at)
+    return target(_index.TARGET_INODE, at), None
+
+
+def refuse_open(node: Node, flags: int) -> int:
+    """What only flags and the type decide, in the order of the kernel's do_open(); 0: go on."""
+    if flags & os.O_PATH:
+        return 0
+    if flags & os.O_CREAT:
+        if flags & os.O_EXCL:
+            return errno.EEXIST
+        if node.entry.is_dir:
+            return errno.EISDIR
+    if flags & (os.O_TMPFILE & ~os.O_DIRECTORY):
+        if not flags & os.O_ACCMODE:
+            return errno.EINVAL
+        return errno.EROFS if node.entry.is_dir else errno.ENOTDIR
+    if flags & os.O_DIRECTORY and not node.entry.is_dir:
+        return 0  # the runtime knows which of ENOTDIR and ELOOP
+    if flags & os.O_TRUNC and is_read_only(node.mount.attributes(node.entry)) and not node.entry.is_symlink:
+        return errno.EISDIR if node.entry.is_dir else errno.EROFS
+    return 0
+
+
+def on_chdir(world: World, question: Question) -> Answer:
+    """chdir(2): into the stand-in."""
+    done, node, at = answer_path(world, question)
+    if done:
+        return done
+    assert node is not None
+    if node.entry.is_dir:
+        access(node.mount.attributes(node.entry), credentials_of(question.task), X_OK)
+        world.stand_in(at)
+    return target(_index.TARGET_INODE, at), None
+
+
+def on_stand_in(world: World, question: Question) -> Answer:
+    """Calls that need an object of the kernel's, whatever it is."""
+    if question.number == 161:  # chroot(2): an empty directory would be no root to live in
+        return target_errno(errno.EPERM), None
+    done, _, at = answer_path(world, question)
+    if not done:
+        world.stand_in(at)
+    return done or (target(_index.TARGET_INODE, at), None)
+
+
+def on_list(world: World, question: Question) -> Answer:
+    """getdents: the directory is the base."""
+    world.book.list_directory(question.base)
+    return target(_index.TARGET_INODE, question.base), None
+
+
+def attributed(world: World, question: Question) -> tuple[Answer | None, Node | None]:
+    """The node whose extended attributes are asked for: by descriptor, or by path."""
+    if question.path is None or (not question.path and question.base):
+        return None, world.book.node(question.base)
+    done, node, _ = answer_path(world, question)
+    return done, node
+
+
+def on_get_attribute(world: World, question: Question) -> Answer:
+    """getxattr(2) and its family."""
+    done, node = attributed(world, question)
+    if done or node is None:
+        return done or (target_errno(errno.ENODATA), None)
+    magic = world.magic(node.mount)
+    if magic is None:
+        raise NoAttribute("/cvmfs itself has no attributes")
+    return target(_index.TARGET_DATA), magic.get(node.entry, question.second_path or b"")
+
+
+def on_list_attributes(world: World, question: Question) -> Answer:
+    """listxattr(2) and its family: names, each with a NUL."""
+    done, node = attributed(world, question)
+    if done or node is None:
+        return done or (target_errno(0), None)
+    magic = world.magic(node.mount)
+    names = magic.names(node.entry) if magic else []
+    return target(_index.TARGET_DATA), b"".join(name + b"\0" for name in names)
+
+
+def on_write(world: World, question: Question) -> Answer:
+    """Calls that would write to what one path names."""
+    way = Way(world, question, question.path, question.base, question.start)
+    return verdict_on_write(world, question, way.resolve), None
+
+
+def on_two(world: World, question: Question) -> Answer:
+    """rename, link: across the border or inside."""
+    ways = (
+        Way(world, question, question.path, question.base, question.start),
+        Way(world, question, question.second_path, question.second_base, None),
+    )
+    return verdict_on_two(question, [way.resolve for way in ways]), None
+
+
+def on_unknown(world: World, question: Question) -> Answer:
+    """A call that no handler here is for."""
+    del world
+    raise InvalidOperation(f"system call {question.number} cannot be asked about")
+
+
+HANDLERS: dict[str, Callable[[World, Question], Answer]] = {
+    "open": on_open, "openat2": on_open, "creat": on_open,
+    "stat": on_attributes, "lstat": on_attributes, "newfstatat": on_attributes, "statx": on_attributes,
+    "readlink": on_attributes, "readlinkat": on_attributes, "statfs": on_attributes,
+    "access": on_access, "faccessat": on_access, "faccessat2": on_access,
+    "getdents": on_list, "getdents64": on_list,
+    "chdir": on_chdir, "standin": on_stand_in,
+    "getxattr": on_get_attribute, "lgetxattr": on_get_attribute, "fgetxattr": on_get_attribute,
+    "getxattrat": on_get_attribute,
+    "listxattr": on_list_attributes, "llistxattr": on_list_attributes, "flistxattr": on_list_attributes,
+    "listxattrat": on_list_attributes,
+    "write1": on_write, "write2": on_two,
+}  # fmt: skip

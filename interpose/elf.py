@@ -1,0 +1,66 @@
+"""As much of ELF as executing needs (elf(5)): is it for this machine, which interpreter, and a copy with another one."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+PT_INTERP = 3
+EM_X86_64 = 62
+_CLASS_64, _LITTLE = 2, 1
+_ET_EXEC, _ET_DYN = 2, 3
+_MOST_SEGMENTS = 65536 // _SEGMENT.size
+_CHUNK = 1 << 20
+
+
+def is_native(head: bytes) -> bool:
+    """Whether these first bytes are of a program that this machine's kernel loads without help."""
+    if len(head) < _HEADER.size or head[:4] != b"\x7fELF":
+        return False
+    ident, kind, machine, *_ = _HEADER.unpack_from(head)
+    return ident[4] == _CLASS_64 and ident[5] == _LITTLE and machine == EM_X86_64 and kind in (_ET_EXEC, _ET_DYN)
+
+
+def _interpreter_segment(fd: int) -> tuple[int, int, int] | None:
+    """Where the PT_INTERP header lies, and the offset and size of the name; None: there is none."""
+    head = os.pread(fd, _HEADER.size, 0)
+    if not is_native(head):
+        return None
+    fields = _HEADER.unpack(head)
+    table, size, count = fields[5], fields[9], fields[10]
+    if size != _SEGMENT.size or count > _MOST_SEGMENTS:
+        return None
+    segments = os.pread(fd, count * size, table)
+    for i in range(len(segments) // size):
+        kind, _, offset, _, _, length, _, _ = _SEGMENT.unpack_from(segments, i * size)
+        if kind == PT_INTERP:
+            return table + i * size, offset, length
+    return None
+
+
+def interpreter(fd: int) -> bytes | None:
+    """The name in PT_INTERP; None where the file is static, or no program of this machine."""
+    found = _interpreter_segment(fd)
+    if found is None or not 1 < found[2] <= 4096:
+        return None
+    return os.pread(fd, found[2], found[1]).partition(b"\0")[0] or None
+
+
+def with_interpreter(fd: int, name: bytes) -> int:
+    """A sealed memory file with the same program and another interpreter: its name is appended, one header changed."""
+    from hepwrap.cache import sealed
+
+    found = _interpreter_segment(fd)
+    assert found is not None, "the caller has seen its interpreter"
+    copy = sealed.create("hepwrap-exec")
+    done = 0
+    while part := os.pread(fd, _CHUNK, done):
+        sealed.write_all(copy, part, done)
+        done += len(part)
+    sealed.write_all(copy, name + b"\0", done)
+    segment = list(_SEGMENT.unpack(os.pread(fd, _SEGMENT.size, found[0])))
+    segment[2], segment[5], segment[6] = done, len(name) + 1, len(name) + 1
+    sealed.write_all(copy, _SEGMENT.pack(*segment), found[0])
+    return sealed.seal(copy, "hepwrap-exec").fd

@@ -1,0 +1,240 @@
+"""What to execute: a host file, a memory file, a script's interpreter, or a copy whose interpreter is virtual.
+
+Owns the rules of execve(2) for scripts and ELF files (fs/binfmt_script.c, fs/binfmt_elf.c).  The runtime only performs
+the plan that is made here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hepwrap.errnos import errno_of
+from hepwrap.errors import HepwrapError, PathError, TooManyLinks
+from hepwrap.interpose import elf
+from hepwrap.interpose.answers import NATIVE, Answer, Way
+from hepwrap.interpose.question import Question
+from hepwrap.interpose.task import credentials_of
+from hepwrap.interpose.world import World
+from hepwrap.vfs.index import _index
+from hepwrap.vfs.index.layout import PLAN, target, target_errno
+from hepwrap.vfs.permissions import X_OK, access
+from hepwrap.vfs.resolve import HostPath, Node
+
+#: Bytes of a file that the kernel looks at (BINPRM_BUF_SIZE), and how deep interpreters may nest.
+HEAD_BYTES = 256
+MAXIMUM_DEPTH = 5
+COMM_BYTES = 15
+AT_SYMLINK_NOFOLLOW = 0x100
+EXECVE, EXECVEAT = 59, 322
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A file on its way to being executed."""
+
+    #: As the caller, or a first line, named it.
+    name: bytes
+    node: Node | None
+    #: On the host: the path for the kernel.
+    host: bytes
+    #: Words in front of the caller's argv[1:]; empty: argv as it is.
+    words: tuple[bytes, ...] = ()
+    #: True once the kernel could not have come to this file by itself.
+    rerouted: bool = False
+
+
+class Executor:
+    """Plans for the execs of one launch.  `base`: address of the image in every program."""
+
+    def __init__(self, world: World, base: int, name_task: Callable[[int, int, int], None]) -> None:
+        self._world, self._name_task = world, name_task
+        self._index_address = base + _index.IMAGE_SPAN
+        self._copies: dict[object, int] = {}
+
+    def answer(self, question: Question) -> Answer:
+        """The plan, or the errno; NATIVE where the kernel can do it alone."""
+        self._name_task(question.task, 0, 0)
+        program = self._find(question)
+        if program is None:
+            return NATIVE, None
+        first = program
+        for _ in range(MAXIMUM_DEPTH):
+            head = self._head(program, question)
+            if head is None:
+                break
+            if not head.startswith(b"#!"):
+                return self._binary(first, program, head, question), None
+            program = self._interpreter(program, head, question)
+        else:
+            raise TooManyLinks(f"{os.fsdecode(first.name)}: interpreters of interpreters, more than {MAXIMUM_DEPTH}")
+        return (self._plan(first, program, 0, question) if program.rerouted else NATIVE), None
+
+    def _find(self, question: Question) -> Program | None:
+        """The file that was named, by path or by a descriptor."""
+        way = Way(self._world, question, question.path, question.base, question.start)
+        flags = question.arguments[4] if question.number == EXECVEAT else 0
+        name = question.path or b""
+        if not name:
+            node = self._world.book.node(question.base)
+            return None if node is None else Program(b"/dev/fd/%d" % question.arguments[0], node, b"")
+        if question.number == EXECVEAT and not name.startswith(b"/") and question.arguments[0] < 1 << 31:
+            name = b"/dev/fd/%d/%s" % (question.arguments[0], name)
+        found = way.resolve(follow=not flags & AT_SYMLINK_NOFOLLOW)
+        if found is None:
+            return None
+        if isinstance(found.target, HostPath):
+            return Program(name, None, found.target.path, rerouted=way.key is not None or found.target.path != way.absolute)
+        if found.target.entry.is_symlink:
+            raise TooManyLinks(f"{os.fsdecode(name)} is a symbolic link")
+        return Program(name, found.target, b"", rerouted=True)
+
+    def _head(self, program: Program, question: Question) -> bytes | None:
+        """The first bytes; None where the host does not let us read them, so that the kernel must judge."""
+        if program.node is not None:
+            self._check(program.node, question)
+            return self._world.read_head(program.node, HEAD_BYTES)
+        host = Way(self._world, question, None, 0, None).host
+        try:
+            fd = host.open(program.host)
+        except OSError:
+            return None
+        try:
+            return os.pread(fd, HEAD_BYTES, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
+    def _check(self, node: Node, question: Question) -> None:
+        """Only regular files that the task may execute (may_open(), MAY_EXEC)."""
+        if not node.entry.is_file:
+            raise _denied(node)
+        access(node.mount.attributes(node.entry), credentials_of(question.task), X_OK)
+
+    def _interpreter(self, script: Program, head: bytes, question: Question) -> Program:
+        """What the first line names (execve(2), "Interpreter scripts")."""
+        words = parse_first_line(head)
+        if not words:
+            raise _NotExecutable(f"{os.fsdecode(script.name)}: its first line names no interpreter")
+        interpreter = words[0]
+        from_cwd = question.number == EXECVE  # else what is known is the directory of the script, not the task's
+        way = Way(self._world, question, interpreter, question.base if from_cwd else 0, question.start if from_cwd else None)
+        found = way.resolve(follow=True)
+        previous = script.words[1:] if script.words else ()
+        chain = (*words, script.name, *previous)
+        if found is not None and isinstance(found.target, Node):
+            return Program(interpreter, found.target, b"", chain, rerouted=True)
+        host = found.target.path if found is not None and isinstance(found.target, HostPath) else interpreter
+        return Program(interpreter, None, host, chain, script.rerouted)
+
+    def _binary(self, first: Program, program: Program, head: bytes, question: Question) -> int:
+        """An ELF file, or nothing that can be executed."""
+        if program.node is None:
+            at = self._host_copy(program, question)
+            if not at and not program.rerouted:
+                return NATIVE
+            return self._plan(first, program, at, question)
+        if not elf.is_native(head):
+            raise _NotExecutable(f"{os.fsdecode(program.name)} is neither a script nor a program for this machine")
+        at = self._world.book.inode(program.node)
+        fd = self._world.stand_in(at)
+        copy = self._copy(("virtual", at), fd, question, lambda: at)
+        return self._plan(first, program, copy or at, question)
+
+    def _host_copy(self, program: Program, question: Question) -> int:
+        """The inode of a copy, where a host file has an interpreter that is virtual; 0: it has not."""
+        host = Way(self._world, question, None, 0, None).host
+        try:
+            fd = host.open(program.host)
+        except OSError:
+            return 0
+        try:
+            status = os.fstat(fd)
+            key = ("host", status.st_dev, status.st_ino, status.st_mtime_ns)
+            return self._copy(key, fd, question, lambda: self._world.book.foreign(program.host, status))
+        finally:
+            os.close(fd)
+
+    def _copy(self, key: object, fd: int, question: Question, inode: Callable[[], int]) -> int:
+        """An inode for the same program with its interpreter's name replaced, where that is virtual; else 0."""
+        name = elf.interpreter(fd)
+        if name is None:
+            return 0
+        way = Way(self._world, question, name, question.base, question.start)
+        try:
+            found = way.resolve(follow=True)
+        except PathError:
+            return 0
+        if found is None or not isinstance(found.target, Node):
+            return 0
+        if key not in self._copies:
+            self._copies[key] = self._make_copy(fd, found.target, question, inode())
+        return self._copies[key]
+
+    def _make_copy(self, fd: int, interpreter: Node, question: Question, shown: int) -> int:
+        self._check(interpreter, question)
+        loader = self._world.book.inode(interpreter)
+        held = os.dup(self._world.stand_in(loader))  # kept open: the copy names it
+        copy = elf.with_interpreter(fd, b"/proc/%d/fd/%d" % (os.getpid(), held))
+        at = self._world.book.copy_of(shown)
+        self._world.adopt(at, copy)
+        return at
+
+    def _plan(self, first: Program, program: Program, at: int, question: Question) -> int:
+        """The record that the runtime performs, and what the task is to be called afterwards."""
+        index, book = self._world.index, self._world.book
+        argv = 0
+        if program.words:
+            argv = self._argv(program.words, question)
+        execfn = self._index_address + book.text(first.name)
+        comm = self._index_address + book.text(first.name.rpartition(b"/")[2][:COMM_BYTES])
+        self._name_task(question.task, execfn, comm)
+        plan = PLAN.pack(path_at=book.text(program.host), argv_at=argv, inode_at=at)
+        return target(_index.TARGET_PLAN, index.append(plan))
+
+    def _argv(self, words: tuple[bytes, ...], question: Question) -> int:
+        """A new argv in the index: our words, then the caller's own pointers from argv[1] on."""
+        book = self._world.book
+        pointers = [self._index_address + book.text(word) for word in words]
+        pointers += (question.argv or ())[1:]
+        return self._world.index.append(struct.pack(f"<{len(pointers) + 1}Q", *pointers, 0))
+
+
+class _NotExecutable(PathError):
+    """ENOEXEC: the shell's cue to read the file itself."""
+
+    universal = False
+
+
+def _denied(node: Node) -> HepwrapError:
+    from hepwrap.errors import Denied
+
+    return Denied(f"{os.fsdecode(node.path)} is no regular file: it cannot be executed")
+
+
+def exec_errno(error: BaseException) -> int:
+    """The errno of a failed exec."""
+    return errno.ENOEXEC if isinstance(error, _NotExecutable) else errno_of(error)
+
+
+def refused(error: BaseException) -> Answer:
+    """The answer for a failed exec."""
+    return target_errno(exec_errno(error)), None
+
+
+def parse_first_line(head: bytes) -> tuple[bytes, ...]:
+    """Interpreter and at most one argument, as fs/binfmt_script.c takes a first line apart."""
+    line = head[2:HEAD_BYTES].partition(b"\n")[0].strip(b" \t")
+    line = line.partition(b"\0")[0]
+    name, _, argument = line.replace(b"\t", b" ", 1 if b" " not in line else 0).partition(b" ")
+    for separator in (b"\t",):
+        if separator in name:
+            name, _, rest = name.partition(separator)
+            argument = rest + b" " + argument if argument else rest
+    argument = argument.strip(b" \t")
+    return tuple(word for word in (name, argument) if word)

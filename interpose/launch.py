@@ -1,0 +1,223 @@
+"""Launch in place: the process that ran hepwrap becomes the command; a helper behind it traces and serves.
+
+Owns the order of a launch and what the helper inherits.  Must not know repositories: the world is built by a callable
+that runs in the helper, and only its server is called.
+
+    launcher                             helper (forked twice, a session of its own)
+      | fork, fork ------------------------> build the world (verify, connect); open the index
+      |                                      | memory file of the index -> launcher
+      | map image and index                  |
+      | allow the helper to trace -----------> PTRACE_SEIZE
+      | filter, execve (caught, planned)     | serve until no task is left
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from hepwrap.errors import HepwrapError, LaunchError
+from hepwrap.interpose import _core
+
+EXIT_OURS, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
+#: What posix_spawn and shells search where PATH is not set (confstr _CS_PATH).
+DEFAULT_PATH = b"/bin:/usr/bin"
+
+
+class Server(Protocol):
+    """What the helper runs; see `hepwrap.interpose.server`."""
+
+    @property
+    def index_fd(self) -> int:
+        """Descriptor of image and index."""
+        ...
+
+    def serve(self, first: int, base: int, attached: Callable[[], None]) -> None:
+        """Seize process `first`, call `attached`, answer until no task is left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """How a launch goes about it."""
+
+    #: Bytes of address space for the index in every program.
+    window: int = 1 << 30
+
+
+def run(command: list[str], environment: Mapping[str, str], build_server: Callable[[LaunchOptions], Server]) -> NoReturn:
+    """Become `command`; never returns.  Exit 125, 126 or 127 where that fails, after one line on stderr."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    launcher = os.getpid()
+    if is_reaper():
+        launcher = become_minimal_init(ours, theirs)
+    spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server))
+    theirs.close()
+    become(command, environment, ours)
+
+
+def is_reaper() -> bool:
+    """True where orphans come to this process: PID 1 of a namespace, or a child subreaper (prctl(2))."""
+    import ctypes
+
+    flag = ctypes.c_int(0)
+    pr_get_child_subreaper = 37
+    ctypes.CDLL(None).prctl(pr_get_child_subreaper, ctypes.byref(flag), 0, 0, 0)
+    return os.getpid() == 1 or bool(flag.value)
+
+
+def become_minimal_init(ours: socket.socket, theirs: socket.socket) -> int:
+    """Fork the command's process and stay as its init; returns in the child, with its pid."""
+    from hepwrap.interpose import reaper
+
+    child = os.fork()
+    if child:
+        ours.close()
+        theirs.close()
+        reaper.supervise(child)
+    return os.getpid()
+
+
+def spawn_helper(link: socket.socket, other: socket.socket, main: Callable[[socket.socket], None]) -> None:
+    """Fork twice, so that the command has no child it did not make."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    status = 1
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            other.close()
+            main(link)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def close_everything_but(keep: int) -> None:
+    """No pipe, lock or terminal of the command's may be held open by the helper."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    if null > 2:
+        os.close(null)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def helper_main(link: socket.socket, launcher: int, build_server: Callable[[LaunchOptions], Server]) -> None:
+    """The helper: build, report, serve."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        close_everything_but(link.fileno())
+        options = LaunchOptions()
+        server = build_server(options)
+        os.chdir("/")
+        fds = array.array("i", [server.index_fd])
+        link.sendmsg([b"%d %d" % (os.getpid(), options.window)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        base = link.recv(64)
+        if base:
+            server.serve(launcher, int(base), lambda: link.send(b"attached") and link.close())
+    except HepwrapError as error:
+        with contextlib.suppress(OSError):
+            link.send(b"!" + str(error).encode("utf-8", "surrogateescape")[:4000])
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            link.send(b"!" + describe(error).encode("utf-8", "surrogateescape")[:4000])
+        raise
+
+
+def describe(error: BaseException) -> str:
+    """One line about an error that is not ours, with the place."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
+    return f"the helper failed: {type(error).__name__}: {error}{place}"
+
+
+def receive(link: socket.socket) -> tuple[bytes, int | None]:
+    """One message and perhaps a descriptor; LaunchError where the helper says no, or is gone."""
+    message, ancillary, _, _ = link.recvmsg(4096, socket.CMSG_SPACE(4))
+    if not message:
+        raise LaunchError("the helper ended before the command could start")
+    if message[:1] == b"!":
+        raise LaunchError(message[1:].decode("utf-8", "surrogateescape"))
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds = array.array("i")
+            fds.frombytes(data[:4])
+            return message, fds[0]
+    return message, None
+
+
+def become(command: list[str], environment: Mapping[str, str], link: socket.socket) -> NoReturn:
+    """Map the world, let the helper attach, and execute the command through the runtime."""
+    try:
+        message, fd = receive(link)
+        if fd is None:
+            raise LaunchError("the helper sent no index")
+        helper, window = map(int, message.split())
+        base = _core.map_world(fd, window)
+        os.close(fd)
+        _core.allow_tracer(helper)
+        link.send(str(base).encode())
+        receive(link)
+        link.close()
+    except LaunchError as error:
+        fail(str(error), EXIT_OURS)
+    except OSError as error:
+        fail(f"the launch failed: {error}", EXIT_OURS)
+    execute(base, command, environment)
+
+
+def candidates(command: bytes, environment: Mapping[str, str]) -> list[bytes]:
+    """Where execvp(3) looks for `command`."""
+    if b"/" in command:
+        return [command]
+    path = os.fsencode(environment["PATH"]) if "PATH" in environment else DEFAULT_PATH
+    return [directory + b"/" + command if directory else command for directory in path.split(b":")]
+
+
+def execute(base: int, command: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """execvp(3) through the runtime; the exit code of failure is env(1)'s: 127 not found, 126 not executable."""
+    argv = [os.fsencode(word) for word in command]
+    variables = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
+    restore_signals()
+    worst = errno.ENOENT
+    for path in candidates(argv[0], environment):
+        code = _core.execute(base, path, argv, variables)
+        if code == errno.ENOEXEC:
+            code = _core.execute(base, b"/bin/sh", [b"/bin/sh", path, *argv[1:]], variables)
+        if code not in (errno.ENOENT, errno.ENOTDIR):
+            worst = code
+        if code not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            break
+    exit_code = EXIT_NOT_FOUND if worst == errno.ENOENT else EXIT_NOT_EXECUTABLE
+    fail(f"{command[0]}: {os.strerror(worst)}", exit_code)
+
+
+def restore_signals() -> None:
+    """Python ignores these for itself; the command must find them as it would have."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """One line on stderr, and out, without running anything that belongs to the interpreter's end."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"hepwrap: " + message.encode("utf-8", "surrogateescape") + b"\n")
+    os._exit(code)

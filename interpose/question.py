@@ -1,0 +1,42 @@
+"""One question of the runtime, with its words taken apart; what the words mean is in runtime/protocol.h."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REASON_STALE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A system call that the index could not answer."""
+
+    #: Mailbox for the answer, and the thread (its task id) that waits there.
+    slot: int
+    task: int
+    #: REASON_..., whether a last symbolic link is followed, and the call's flags wherever they stood.
+    reason: int
+    follow: bool
+    flags: int
+    number: int
+    arguments: tuple[int, ...]
+    #: Offsets of the virtual directories that the paths are relative to; 0: the host's.
+    base: int
+    second_base: int
+    #: The paths (or path and attribute name) as given; None where the pointer was NULL.
+    path: bytes | None
+    second_path: bytes | None
+    #: What /proc says of the host directory that a relative path starts from.
+    start: bytes | None
+    #: Pointers of an exec's argv, in the program's memory.
+    argv: tuple[int, ...] | None
+
+    @classmethod
+    def of(
+        cls,
+        raw: tuple[int, int, int, int, tuple[int, ...], int, int, bytes | None, bytes | None, bytes | None,
+                   tuple[int, ...] | None],
+    ) -> Question:  # fmt: skip
+        """From what `_core.Tracer.next` gives."""
+        slot, task, why, *rest = raw
+        return cls(slot, task, why & 0xFF, bool(why >> 8 & 1), why >> 32 & 0xFFFFFFFF, *rest)  # type: ignore[arg-type]

@@ -1,0 +1,191 @@
+"""The server: threads that take questions and answer them, until no task is left.
+
+Owns threads, the mailboxes' answers, and the account at the end.  Must not know what a path means (`answers`).
+
+    leader thread     drops capabilities (what programs may open in /proc/<server>/fd depends on the leader), waits
+    tracer thread     ptrace, from the first attach to the last exit
+    workers           as many as there are questions at once; each takes the next itself, so nothing is handed around
+    listener          descriptors for tasks that may not open /proc/<server>/fd
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+from hepwrap.errnos import errno_of
+from hepwrap.errors import FetchFailed, HepwrapError, PathError, Untrusted
+from hepwrap.interpose import _core
+from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
+from hepwrap.interpose.executing import Executor, refused
+from hepwrap.interpose.handing import Listener
+from hepwrap.interpose.question import Question
+from hepwrap.interpose.world import World
+from hepwrap.vfs.index import _index
+from hepwrap.vfs.index.layout import offset, target_errno, width
+
+MOST_WORKERS = 512
+FIRST_WORKERS = 4
+
+
+class Server:
+    """Serves one launch.  `report(server)` is called when the first process ends, while its stderr is still open."""
+
+    def __init__(self, world: World, *, report: Callable[[Server], None], log: Callable[[str], None]) -> None:
+        self.world, self._report, self._log = world, report, log
+        self.started = time.monotonic()
+        self.first = 0
+        self._treatments = {number: treatment for _, number, treatment, _, _ in _core.rows()}
+        self._names = {number: name for name, number, _, _, _ in _core.rows()}
+        self._lock = threading.Lock()
+        self._workers = self._idle = 0
+        self._executor: Executor | None = None
+        self.tracer: _core.Tracer | None = None
+
+    @property
+    def index_fd(self) -> int:
+        """Descriptor of image and index."""
+        return self.world.index.fd
+
+    def serve(self, first: int, base: int, attached: Callable[[], None]) -> None:
+        """Trace process `first` and answer for it and all its descendants; returns when the last has ended."""
+        self.first = first
+        listener = Listener(self.world, secrets.randbits(63))
+        self._write_header(listener)
+        self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit)
+        self._executor = Executor(self.world, base, self.tracer.name)
+        attaching: list[OSError | None] = []
+        ready = threading.Event()
+        tracing = threading.Thread(target=self._trace, args=(first, attaching, ready), name="tracer")
+        tracing.start()
+        ready.wait()
+        if attaching[0] is not None:
+            raise refuse_attach(attaching[0])
+        _core.drop_capabilities()
+        threading.Thread(target=listener.run, name="listener", daemon=True).start()
+        for _ in range(FIRST_WORKERS):
+            self._add_worker()
+        attached()
+        tracing.join()
+        if self.tracer.failure():
+            self._log(self.tracer.failure())
+
+    def _trace(self, first: int, attaching: list[OSError | None], ready: threading.Event) -> None:
+        assert self.tracer is not None
+        try:
+            self.tracer.attach(first)
+        except OSError as error:
+            attaching.append(error)
+            return
+        else:
+            attaching.append(None)
+        finally:
+            ready.set()
+        self.tracer.run()
+
+    def _write_header(self, listener: Listener) -> None:
+        index = self.world.index
+        values = {
+            "server": os.getpid(),
+            "file_device": memory_device(),
+            "standin_device": self.world.standins.device,
+            "flags": _index.HEADER_HOST_PREFIX if os.path.lexists(self.world.resolver.mounts.prefix) else 0,
+            "token": listener.token,
+            "address_length": len(listener.sockaddr),
+        }
+        for name, value in values.items():
+            index.store(offset("header", name), width("header", name), value)
+        for i in range(0, 64, 8):
+            word = listener.sockaddr[i : i + 8].ljust(8, b"\0")
+            index.store(_index.ADDRESS_AT + i, 8, struct.unpack("<q", word)[0])
+
+    # Workers.
+
+    def _add_worker(self) -> None:
+        self._workers += 1
+        threading.Thread(target=self._work, name=f"worker-{self._workers}", daemon=True).start()
+
+    def _work(self) -> None:
+        assert self.tracer is not None
+        while True:
+            with self._lock:
+                self._idle += 1
+            raw = self.tracer.next()
+            with self._lock:
+                self._idle -= 1
+                if raw is not None and not self._idle and self._workers < MOST_WORKERS:
+                    self._add_worker()  # there is always one left to take the next
+            if raw is None:
+                return
+            self._answer(Question.of(raw))
+
+    def _answer(self, question: Question) -> None:
+        word, data = self._answer_or_errno(question)
+        try:
+            self.world.index.answer(question.slot, word, data)
+        except _index.Full:
+            self.world.index.answer(question.slot, target_errno(errno.ENOMEM))
+
+    def _answer_or_errno(self, question: Question) -> Answer:
+        treatment = self._treatments.get(question.number, "pass")
+        tally = self.world.tally
+        tally.answers += 1
+        name = self._names.get(question.number, str(question.number))
+        tally.by_call[name] = tally.by_call.get(name, 0) + 1
+        try:
+            if treatment in ("execve", "execveat"):
+                assert self._executor is not None
+                return self._executor.answer(question)
+            return HANDLERS.get(treatment, on_unknown)(self.world, question)
+        except PathError as error:
+            return refused(error)
+        except (FetchFailed, Untrusted, HepwrapError) as error:
+            tally.failures += 1
+            self._log(str(error))
+            return target_errno(errno_of(error)), None
+        except OSError as error:
+            tally.failures += 1
+            self._log(f"{name} of {question.path!r}: {error}")
+            return target_errno(errno.EIO), None
+        except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
+            tally.failures += 1
+            self._log(f"internal error in {name} of {question.path!r}: {type(error).__name__}: {error}")
+            return target_errno(errno.EIO), None
+
+    def _at_exit(self) -> None:
+        """In the tracer's thread: the first process is stopped at its end.  It must not wait for a full pipe for ever."""
+        reporting = threading.Thread(target=self._report, args=(self,), daemon=True)
+        reporting.start()
+        reporting.join(2.0)
+
+
+def memory_device() -> int:
+    """st_dev of memory files: one mount of the kernel's own holds them all (memfd_create(2))."""
+    fd = os.memfd_create("hepwrap-probe", os.MFD_CLOEXEC)
+    try:
+        return os.fstat(fd).st_dev
+    finally:
+        os.close(fd)
+
+
+def refuse_attach(error: OSError) -> HepwrapError:
+    """One sentence on why the kernel does not let us trace."""
+    from hepwrap.errors import LaunchError
+
+    try:
+        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
+            scope = int(file.read())
+    except (OSError, ValueError):
+        scope = 0
+    if scope >= 2:
+        return LaunchError(
+            f"this machine forbids tracing (kernel.yama.ptrace_scope is {scope}); "
+            "ask its administrator for ptrace_scope 0 or 1"
+        )
+    return LaunchError(f"the kernel does not let us trace the command: {error.strerror}; see `hepwrap doctor`")
+
