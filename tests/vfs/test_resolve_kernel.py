@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import random
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +26,6 @@ from hepwrap.vfs.host import OsHost
 from hepwrap.vfs.mounts import MountTable
 from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, Credentials, may
 from hepwrap.vfs.resolve import Node, Resolver
-from tests.helpers.capabilities import keep_only
 from tests.helpers.tree import (
     Directory,
     Inodes,
@@ -41,6 +38,7 @@ from tests.helpers.tree import (
     walk,
     write,
 )
+from tests.helpers.users import ROOT, USERS, User, in_child
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the root directory and the user")
 
@@ -53,54 +51,19 @@ def examples(number: int) -> settings:
 Question = tuple[bytes, bool]
 #: The name of an errno, or an absolute canonical path (of something that no tree has: its device and inode).
 Answer = str | bytes | tuple[int, int]
+_Answers = TypeVar("_Answers")
 
 
-@dataclass(frozen=True)
-class User:
-    """Who asks, and which of the two capabilities they have."""
+def below(root: bytes, user: User, work: Callable[[], _Answers]) -> _Answers:
+    """What `work` returns in a process that has `root` as its root and is `user`."""
 
-    uid: int
-    groups: tuple[int, ...] = ()
-    dac_override: bool = False
-    dac_read_search: bool = False
+    def changed() -> _Answers:
+        os.chroot(root)
+        os.chdir("/")
+        user.become()
+        return work()
 
-    def credentials(self) -> Credentials:
-        return Credentials(self.uid, self.uid, frozenset(self.groups), self.dac_override, self.dac_read_search)
-
-    def become(self) -> None:
-        os.setgroups(self.groups)
-        os.setresgid(self.uid, self.uid, self.uid)
-        os.setresuid(self.uid, self.uid, self.uid)
-        if self.uid == 0:
-            keep_only(dac_override=self.dac_override, dac_read_search=self.dac_read_search)
-
-
-ROOT = User(0, dac_override=True, dac_read_search=True)
-USERS = (ROOT, User(0), User(0, dac_read_search=True), User(0, dac_override=True), User(1000), User(2000, (3000,)))
-
-
-def in_child(root: bytes, user: User, work: Callable[[], Any]) -> Any:
-    """What `work` returns, or raises as text, in a process that has `root` as its root and is `user`."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.chroot(root)
-            os.chdir("/")
-            user.become()
-            answer = work()
-        except BaseException as error:
-            answer = RuntimeError(f"{type(error).__name__}: {error}")
-        with os.fdopen(writer, "wb") as pipe:
-            pickle.dump(answer, pipe)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        answer = pickle.load(pipe)
-    os.waitpid(child, 0)
-    if isinstance(answer, RuntimeError):
-        raise answer
-    return answer
+    return in_child(changed)
 
 
 def ask_kernel(path: bytes, follow: bool, inodes: Inodes) -> Answer:
@@ -203,9 +166,9 @@ def test_resolver_agrees_with_kernel_below_a_changed_root() -> None:
         questions = questions_about(source, world, 100)
         with scratch() as place:
             inodes, host_inodes = build_truth(world, place + b"/truth"), build_host(world, place + b"/host")
-            truth = in_child(place + b"/truth", ROOT, lambda: [ask_kernel(*question, inodes) for question in questions])
+            truth = below(place + b"/truth", ROOT, lambda: [ask_kernel(*question, inodes) for question in questions])
             resolver = resolver_of(world, guard=False)
-            said = in_child(
+            said = below(
                 place + b"/host", ROOT,
                 lambda: [ask_resolver(resolver, question, None, host_inodes)[0] for question in questions],
             )  # fmt: skip
@@ -273,12 +236,12 @@ def test_rights_agree_with_kernel_for_every_user() -> None:
             inodes = build_truth(world, place + b"/truth", owners=True)
             host_inodes = build_host(world, place + b"/host")
             for user in USERS:
-                truth = in_child(
+                truth = below(
                     place + b"/truth", user,
                     lambda: [(ask_kernel(*question, inodes), kernel_allows(question)) for question in questions],
                 )  # fmt: skip
                 resolver, credentials = resolver_of(world, guarded()), user.credentials()
-                said = in_child(
+                said = below(
                     place + b"/host", user,
                     lambda: [ask_resolver(resolver, q, credentials, host_inodes) for q in questions],  # noqa: B023
                 )  # fmt: skip
