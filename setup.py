@@ -1,6 +1,7 @@
 """Builds the C parts: the freestanding runtime first, then the two extensions; everything else is in pyproject.toml."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ WARNINGS = [
 FREESTANDING = [
     "-O2", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-mgeneral-regs-only", "-mno-red-zone",
     "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fPIE", "-fvisibility=hidden",
-    "-fno-jump-tables", "-fno-tree-loop-distribute-patterns", "-fomit-frame-pointer", "-ffixed-r15",
+    "-fno-jump-tables", "-fno-tree-loop-distribute-patterns", "-fomit-frame-pointer", "-ffixed-r15", "-ffixed-rbp",
     "-fcall-used-rbx", "-fcall-used-r12", "-fcall-used-r13", "-fcall-used-r14", "-fstack-usage",
     "-Wno-switch-enum",
 ]  # fmt: skip
@@ -33,9 +34,40 @@ def build_runtime(out: Path) -> Path:
 
     run(*compiler, *FREESTANDING, *WARNINGS, "-Wno-switch-enum", "-c", str(RUNTIME / "runtime.c"), "-o", str(out / "runtime.o"))
     run(*compiler, "-c", str(RUNTIME / "entry_x86_64.S"), "-o", str(out / "entry.o"))
+    print("runtime: stack", check_stack(out / "runtime.o", out / "runtime.su"))
     run("ld", "-T", str(RUNTIME / "runtime.lds"), "-o", str(out / "runtime.elf"), str(out / "entry.o"), str(out / "runtime.o"))
     run("objcopy", "-O", "binary", "-j", ".image", str(out / "runtime.elf"), str(out / "runtime.bin"))
     return out / "runtime.bin"
+
+
+def check_stack(module: Path, usage: Path) -> int:
+    """The deepest stack of the runtime in bytes, red zone and saved registers included; fails above STACK_LIMIT."""
+    protocol = (RUNTIME / "protocol.h").read_text()
+    limit = int(re.search(r"#define STACK_LIMIT (\d+)", protocol)[1])
+    door = (RUNTIME / "entry_x86_64.S").read_text()
+    fixed = 128 + 8 * door[: door.index("call hepwrap_main")].count("    push ")
+    frames = {line.split("\t")[0].split(":")[-1]: int(line.split("\t")[1]) for line in usage.read_text().splitlines()}
+    listing = subprocess.run(["objdump", "-dr", str(module)], check=True, capture_output=True, text=True).stdout
+    calls: dict[str, set[str]] = {}
+    current = ""
+    for line in listing.splitlines():
+        if match := re.match(r"[0-9a-f]+ <([^>]+)>:", line):
+            current = match[1]
+        elif match := re.search(r"\b(?:call|jmp)\s+[0-9a-f]+ <([^>+]+)>", line):
+            calls.setdefault(current, set()).add(match[1])
+        elif match := re.search(r"R_X86_64_PLT32\s+([^-+\s]+)", line):
+            calls.setdefault(current, set()).add(match[1])
+
+    def depth(name: str, above: tuple[str, ...] = ()) -> int:
+        if name in above:
+            raise SystemExit(f"the runtime must not recurse: {' -> '.join((*above, name))}")
+        below = calls.get(name, set()) - {name}
+        return frames[name] + 8 + max((depth(callee, (*above, name)) for callee in below if callee in frames), default=0)
+
+    deepest = fixed + depth("hepwrap_main")
+    if deepest > limit:
+        raise SystemExit(f"the runtime needs {deepest} bytes of stack, more than STACK_LIMIT ({limit}); see docs/decisions")
+    return deepest
 
 
 class BuildExtensions(build_ext):

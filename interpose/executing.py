@@ -156,7 +156,7 @@ class Executor:
         try:
             status = os.fstat(fd)
             key = ("host", status.st_dev, status.st_ino, status.st_mtime_ns)
-            return self._copy(key, fd, question, lambda: self._world.book.foreign(program.host, status))
+            return self._copy(key, fd, question, lambda: self._world.book.foreign(real_name(fd), status))
         finally:
             os.close(fd)
 
@@ -225,6 +225,11 @@ def exec_errno(error: BaseException) -> int:
 def refused(error: BaseException) -> Answer:
     """The answer for a failed exec."""
     return target_errno(exec_errno(error)), None
+
+
+def real_name(fd: int) -> bytes:
+    """The canonical path of an open file of the host."""
+    return os.readlink(b"/proc/self/fd/%d" % fd)
 
 
 def parse_first_line(head: bytes) -> tuple[bytes, ...]:

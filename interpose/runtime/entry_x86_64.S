@@ -1,4 +1,4 @@
-/* The door of the runtime.  rax = number, rdi rsi rdx r10 r8 r9 = arguments, rcx = return address; result in rax.
+/* The door of the runtime.  The C code is compiled not to touch rbp and r15 at all.  rax = number, rdi rsi rdx r10 r8 r9 = arguments, rcx = return address; result in rax.
  * Everything else is kept.  No push above the red zone, no write to the program's stack but below it.
  */
 #include "protocol.h"
@@ -19,7 +19,6 @@ hepwrap_entry:
     push %r14
     push %r13
     push %r12
-    push %rbp
     push %rbx
     push %rcx
     push %rax
@@ -43,7 +42,6 @@ hepwrap_leave:
     lea 8(%rsp), %rsp
     pop %rcx
     pop %rbx
-    pop %rbp
     pop %r12
     pop %r13
     pop %r14

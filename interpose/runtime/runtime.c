@@ -210,12 +210,10 @@ static __attribute__((noinline)) long follow_target(struct frame *f, struct call
             r = act(f, c, inode_at(target));
             if (r != STALE)
                 return r;
-            if (tries >= 2 && c->row->handler <= DO_creat)
-                return hand_over(inode_at(target), c->flags & (O_CLOEXEC | O_NONBLOCK | O_DIRECTORY | O_PATH));
-            if (tries >= 2 && c->row->handler == DO_chdir)
-                return hand_over_chdir(inode_at(target));
-            if (tries >= 4)
-                return -EIO;
+            if (tries >= 2) { /* what /proc does not give, the socket does: from here up, for the stack's sake */
+                c->base = TARGET_VALUE(target);
+                return STALE;
+            }
             break;
         default:
             break;
@@ -224,6 +222,15 @@ static __attribute__((noinline)) long follow_target(struct frame *f, struct call
         target = ask(f, c->base, 0, why, &c->ticket);
         c->checked = 1;
     }
+}
+
+/* The stand-in by socket, where it could not be opened. */
+static inline long from_socket(const struct call *c)
+{
+    const struct inode *inode = inode_at(c->base);
+    if (c->row->handler <= DO_creat)
+        return hand_over(inode, c->flags & (O_CLOEXEC | O_NONBLOCK | O_DIRECTORY | O_PATH));
+    return c->row->handler == DO_chdir ? hand_over_chdir(inode) : -EIO;
 }
 
 /* A path that is empty, or no path at all: the call is about the descriptor. */
@@ -246,7 +253,7 @@ static inline long on_descriptor(struct frame *f, struct call *c)
     return follow_target(f, c, TARGET(TARGET_ASK, 0));
 }
 
-static inline long path_call(struct frame *f, const struct row *row)
+static __attribute__((noinline)) long path_call(struct frame *f, const struct row *row)
 {
     struct call c = {row, row->dirfd < 6 ? FD_ARGUMENT(f, row->dirfd) : AT_FDCWD, 1, 0, 0, 0, 0};
     const char *path = TEXT_ARGUMENT(f, row->path);
@@ -264,11 +271,12 @@ static inline long path_call(struct frame *f, const struct row *row)
         if (target == LET_KERNEL)
             return r;
     }
-    return follow_target(f, &c, target);
+    long r = follow_target(f, &c, target);
+    return r == STALE ? from_socket(&c) : r;
 }
 
 /* rename, link: ours if either path is. */
-static inline long two_path_call(struct frame *f, const struct row *row)
+static __attribute__((noinline)) long two_path_call(struct frame *f, const struct row *row)
 {
     int dirfd[2] = {row->dirfd < 6 ? FD_ARGUMENT(f, row->dirfd) : AT_FDCWD,
                     row->second_dirfd < 6 ? FD_ARGUMENT(f, row->second_dirfd) : AT_FDCWD};
@@ -288,7 +296,7 @@ static inline long two_path_call(struct frame *f, const struct row *row)
     return TARGET_KIND(target) == TARGET_ERRNO ? -(long)TARGET_VALUE(target) : native(f);
 }
 
-static inline long fd_call(struct frame *f, const struct row *row)
+static __attribute__((noinline)) long fd_call(struct frame *f, const struct row *row)
 {
     const struct inode *inode = identify_fd(FD_ARGUMENT(f, 0));
     if (!inode)
@@ -312,7 +320,7 @@ static inline long fd_call(struct frame *f, const struct row *row)
     return follow_target(f, &c, TARGET(TARGET_ASK, 0));
 }
 
-static inline long execute(struct frame *f, const struct row *row)
+static __attribute__((noinline)) long execute(struct frame *f, const struct row *row)
 {
     u64 base = 0, ticket;
     if (row->dirfd < 6) {

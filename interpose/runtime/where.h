@@ -97,6 +97,16 @@ static inline int doubtful(long result)
     return result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
 }
 
+/* Is there a symbolic link on the way (or something else that lets us not know)? */
+static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
+{
+    u64 how[3] = {O_PATH | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS};
+    long r = raw4(NR_openat2, dirfd, path, how, sizeof how);
+    if (r >= 0)
+        raw1(NR_close, r);
+    return !(r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG);
+}
+
 /* Second look, after the kernel said `doubtful`: could this path lead to us after all? */
 static inline u64 second_look(int dirfd, const char *path, int follow, u64 *base)
 {
@@ -111,12 +121,6 @@ static inline u64 second_look(int dirfd, const char *path, int follow, u64 *base
     }
     if (mentions_prefix(path))
         return TARGET(TARGET_ASK, 0);
-    u64 how[3] = {O_PATH | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS};
-    long r = raw4(NR_openat2, dirfd, path, how, sizeof how);
-    if (r >= 0)
-        raw1(NR_close, r);
-    if (r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG)
-        return LET_KERNEL; /* no symbolic link on the way: nowhere to turn off */
-    return TARGET(TARGET_ASK, 0);
+    return may_turn_off(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
 }
 #endif
