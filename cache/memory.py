@@ -250,8 +250,9 @@ class MemoryFiles:
 
     def _look(self, key: Hashable) -> Use:
         file = self._files[key]
-        # A time of access in the future is of somebody's making (utimensat(2) is not sealed): it counts as now.
-        return Use(min(sealed.last_read(file), self._clock()), sealed.is_open_elsewhere(file))
+        last = sealed.last_read(file)
+        # A time in the future is of somebody's making (utimensat(2) is not sealed), and tells nothing.
+        return Use(last if last <= self._clock() else 0, sealed.is_open_elsewhere(file))
 
     def _count_held(self) -> None:
         self.counters.bytes_held = self._ledger.held
