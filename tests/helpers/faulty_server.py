@@ -227,15 +227,15 @@ class Endless:
 
 @dataclass(frozen=True)
 class Raw:
-    """Exactly these bytes, over and over where `forever`, and the end of the connection."""
+    """Exactly these bytes, then `repeat` without end if there is any, and the end of the connection."""
 
     data: bytes
-    forever: bool = False
+    repeat: bytes = b""
 
     def __call__(self, exchange: Exchange) -> None:
         exchange.send(self.data)
-        while self.forever and not exchange.server.stopping.is_set():
-            exchange.send(self.data)
+        while self.repeat and not exchange.server.stopping.is_set():
+            exchange.send(self.repeat)
         exchange.hang_up()
 
 
