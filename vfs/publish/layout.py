@@ -71,8 +71,8 @@ class Layout:
 
     def make(self) -> None:
         """Make the directories, those for objects readable by a web server."""
-        self.base.parent.mkdir(parents=True, exist_ok=True)
-        for path in (self.base, self.base / "data"):
+        self.base.parent.parent.mkdir(parents=True, exist_ok=True)
+        for path in (self.base.parent, self.base, self.base / "data"):
             files.make_directory(path, files.PUBLIC_DIRECTORY)
         for path in (self.private, self.temporary):
             files.make_directory(path, files.PRIVATE_DIRECTORY)
