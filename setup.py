@@ -97,7 +97,7 @@ setup(
         ),
         Extension(
             "hepwrap.interpose._core",
-            [f"interpose/core/{name}.c" for name in ("coremodule", "filter", "inject", "loop", "questions", "remote")],
+            [f"interpose/core/{name}.c" for name in ("coremodule", "filter", "gift", "inject", "loop", "questions", "remote")],
             define_macros=LIMITED.copy(),
             extra_compile_args=["-O2", *WARNINGS],
             depends=[*headers, "interpose/core/core.h"],

@@ -44,7 +44,9 @@ struct tracer {
     const struct image_head *head;
     uint64_t window;
     int image_fd;
-    int listener;               /* abstract socket for tasks that cannot open /proc/<server>/fd */
+    int listener;               /* abstract socket, where tasks get the image that cannot open /proc/<server>/fd */
+    char address[64];           /* its sockaddr_un */
+    uint32_t address_length;
     pid_t first;                /* the command's process */
     int first_status;
     struct counters counters;
@@ -87,6 +89,10 @@ int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct 
 
 /* inject.c: at PTRACE_EVENT_EXEC.  0, or -1 where the task is gone or cannot be served (then tracer->failure says why). */
 int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame);
+
+/* gift.c: the image for a task that may not open /proc/<server>/fd. */
+int gift_listen(struct tracer *tracer);
+int gift_send(struct tracer *tracer); /* to the one who has just connected */
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

@@ -63,6 +63,11 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     pthread_mutex_init(&tracer->lock, NULL);
     pthread_cond_init(&tracer->ready, NULL);
     self->at_exit = Py_NewRef(at_exit);
+    if (gift_listen(tracer) < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        Py_DECREF(self);
+        return NULL;
+    }
     return (PyObject *)self;
 }
 

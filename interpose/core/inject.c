@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "core.h"
 
-#define SCRATCH 64 /* bytes borrowed from the new program's stack: argc, argv and more lie there */
+#define SCRATCH 256 /* bytes borrowed from the new program's stack: argc, argv, environment and more lie there */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
 struct injection {
@@ -80,17 +82,68 @@ static int64_t call(struct injection *in, uint64_t number, uint64_t a, uint64_t 
     return (int64_t)regs.rax;
 }
 
+static int64_t open_by_name(struct injection *in)
+{
+    char name[64] = {0};
+    snprintf(name, sizeof name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
+    if (remote_poke(in->task, in->saved.rsp, name, sizeof name) < 0)
+        return -EFAULT;
+    return call(in, SYS_open, in->saved.rsp, O_RDONLY | O_CLOEXEC, 0, 0, 0, 0);
+}
+
+/* What recvmsg needs, as it will lie in the task's memory. */
+struct parcel {
+    struct msghdr message;
+    struct iovec part;
+    struct { uint64_t length; int32_t level, type, fd, pad; } rights;
+    char byte[8];
+};
+_Static_assert(sizeof(struct parcel) <= SCRATCH, "the parcel fits into what is borrowed");
+
+static int64_t receive_image(struct injection *in, int64_t socket)
+{
+    uint64_t place = in->saved.rsp;
+    if (remote_poke(in->task, place, in->tracer->address, sizeof in->tracer->address) < 0)
+        return -EFAULT;
+    int64_t r = call(in, SYS_connect, (uint64_t)socket, place, in->tracer->address_length, 0, 0, 0);
+    if (r == 0)
+        r = gift_send(in->tracer);
+    if (r < 0)
+        return r;
+    struct parcel parcel = {.rights = {.fd = -1}};
+    parcel.message.msg_iov = (struct iovec *)(place + offsetof(struct parcel, part));
+    parcel.message.msg_iovlen = 1;
+    parcel.message.msg_control = (void *)(place + offsetof(struct parcel, rights));
+    parcel.message.msg_controllen = sizeof parcel.rights;
+    parcel.part = (struct iovec){(void *)(place + offsetof(struct parcel, byte)), 1};
+    if (remote_poke(in->task, place, &parcel, sizeof parcel) < 0)
+        return -EFAULT;
+    r = call(in, SYS_recvmsg, (uint64_t)socket, place, MSG_CMSG_CLOEXEC, 0, 0, 0);
+    if (r < 0 || remote_read(in->task, place, &parcel, sizeof parcel) != sizeof parcel)
+        return r < 0 ? r : -EFAULT;
+    return parcel.rights.fd < 0 ? -EBADF : parcel.rights.fd;
+}
+
+static int64_t open_by_socket(struct injection *in)
+{
+    int64_t socket = call(in, SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
+    if (socket < 0)
+        return socket;
+    int64_t fd = receive_image(in, socket);
+    call(in, SYS_close, (uint64_t)socket, 0, 0, 0, 0, 0);
+    return fd;
+}
+
+/* By name where /proc lets us, else by socket. */
 static int64_t open_image(struct injection *in)
 {
-    char name[SCRATCH], kept[SCRATCH];
-    memset(name, 0, sizeof name);
-    snprintf(name, sizeof name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
-    uint64_t place = in->saved.rsp;
-    if (remote_read(in->task, place, kept, sizeof kept) != sizeof kept ||
-        remote_poke(in->task, place, name, sizeof name) < 0)
+    char kept[SCRATCH];
+    if (remote_read(in->task, in->saved.rsp, kept, sizeof kept) != sizeof kept)
         return -EFAULT;
-    int64_t fd = call(in, SYS_open, place, O_RDONLY | O_CLOEXEC, 0, 0, 0, 0);
-    remote_poke(in->task, place, kept, sizeof kept);
+    int64_t fd = open_by_name(in);
+    if (fd == -EACCES || fd == -ENOENT || fd == -EPERM || fd == -ENOTDIR)
+        fd = open_by_socket(in);
+    remote_poke(in->task, in->saved.rsp, kept, sizeof kept);
     return fd;
 }
 
@@ -124,7 +177,7 @@ static int refuse(struct injection *in, const char *what, int64_t code)
 {
     if (code == -ESRCH)
         return -1;
-    snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s", in->task, what,
+    snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s; start it outside, or with its own hepwrap", in->task, what,
              strerror((int)-code));
     return -1;
 }
