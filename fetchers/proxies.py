@@ -55,7 +55,8 @@ def _member(word: str) -> str:
     url = word if "://" in word else f"http://{word}"
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+        good = good and parts.port != 0
     except ValueError:
         good = False
     if not good or re.search(r"\s", url):

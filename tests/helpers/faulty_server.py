@@ -20,6 +20,7 @@ from __future__ import annotations
 import fnmatch
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -271,10 +272,11 @@ class _Rule:
 
 
 class FaultyServer:
-    """See the module.  `prefix` is put before names in URLs: `prefix="/cvmfs/x"` makes `.url` end in it."""
+    """See the module.  `prefix` is put before names in URLs: `prefix="/cvmfs/x"` makes `.url` end in it.  `tls`: speaks https."""
 
-    def __init__(self, directory: Path, *, prefix: str = "") -> None:
+    def __init__(self, directory: Path, *, prefix: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.directory = directory
+        self.tls = tls
         self.prefix = prefix.rstrip("/")
         self.release = threading.Event()
         #: Acquired once for each request that has begun to stall: `server.stalled.acquire(timeout=10)`.
@@ -290,7 +292,7 @@ class FaultyServer:
     @property
     def url(self) -> str:
         """Base URL, without a slash at its end."""
-        return f"http://127.0.0.1:{self._port}{self.prefix}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}{self.prefix}"
 
     def fault(self, pattern: str, fault: Fault, *, after: int = 0, times: int | None = None) -> None:
         """From the next request on: the first `after` for such names are honest, the next `times` (None: all) fail."""
@@ -381,6 +383,13 @@ class _Listener(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, client = super().get_request()
+        if self.owner.tls is not None:
+            # The handshake comes with the first read, in the thread of that connection.
+            connection = self.owner.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, client
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
