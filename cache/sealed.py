@@ -83,7 +83,7 @@ def is_open_elsewhere(file: MemoryFile) -> bool:
     """Whether any process has it open or mapped, besides our own descriptor; False where the kernel does not tell.
 
     A write lease is granted only to the one opener of a file (fcntl(2), "Leases").  It is given back at once; who
-    opens the file within these two microseconds waits for it.  The signal for that case is chosen anew each time,
+    opens the file in that instant waits for it.  The signal for that case is chosen anew each time,
     since giving a lease back resets it to SIGIO, which would end us; SIGURG is ignored by default.
     """
     try:

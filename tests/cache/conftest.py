@@ -43,7 +43,7 @@ class Store:
         return {key for key in self.sizes if self.files.peek(key) is not None}
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_store() -> Iterator[Callable[..., Store]]:
     """Makes stores with `bytes` and `descriptors` as limits (or a `budget`), and closes them at the end."""
     stores: list[Store] = []

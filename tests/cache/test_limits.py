@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -63,13 +63,13 @@ def test_a_file_that_is_mapped_leaves_after_those_that_are_not(make_store: MakeS
 def test_files_in_use_leave_where_nothing_else_can(make_store: MakeStore) -> None:
     store = make_store(30)
     fill(store, "abc")
-    opened = [open(f"/proc/self/fd/{store.files.peek(key).fd}", "rb") for key in "abc"]
-    fill(store, "d")
-    assert len(store.held()) == 3
-    assert "d" in store.held()
-    assert [file.read() for file in opened] == [b"a" * 10, b"b" * 10, b"c" * 10]
-    for file in opened:
-        file.close()
+    with ExitStack() as stack:
+        paths = [f"/proc/self/fd/{store.files.peek(key).fd}" for key in "abc"]
+        opened = [stack.enter_context(open(path, "rb")) for path in paths]
+        fill(store, "d")
+        assert len(store.held()) == 3
+        assert "d" in store.held()
+        assert [file.read() for file in opened] == [b"a" * 10, b"b" * 10, b"c" * 10]
 
 
 def test_a_time_of_access_in_the_future_does_not_keep_a_file_for_ever(make_store: MakeStore) -> None:

@@ -19,7 +19,7 @@ from hepwrap.cache import sealed
 CONTENT = b"#!/bin/sh\necho sealed and run\n"
 
 
-@pytest.fixture()
+@pytest.fixture
 def file() -> Iterator[sealed.MemoryFile]:
     fd = sealed.create("a file")
     sealed.write_all(fd, CONTENT, 0)
@@ -28,7 +28,7 @@ def file() -> Iterator[sealed.MemoryFile]:
     os.close(file.fd)
 
 
-@pytest.fixture()
+@pytest.fixture
 def writable(file: sealed.MemoryFile) -> Iterator[int]:
     """What a hostile process gets that owns the file: a descriptor open for writing."""
     os.chmod(f"/proc/self/fd/{file.fd}", 0o777)
