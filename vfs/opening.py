@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hepwrap.cache.objects import ObjectRef, Objects
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, MissingObject, Untrusted, UntrustedManifest
-from hepwrap.fetchers.fetcher import Fetcher
+from hepwrap.fetchers.fetcher import Check, Fetcher
 from hepwrap.vfs import manifest as manifests
 from hepwrap.vfs import whitelist as whitelists
 from hepwrap.vfs.alternative import AlternativeNames
@@ -70,11 +70,18 @@ class Opening:
         def check_whitelist(data: bytes) -> None:
             accepted.append(self._trust.whitelist(data, passed[-1][1]))
 
-        limit = self._trust.max_signed_bytes
-        self._fetcher.fetch(manifests.NAME, limit=limit, check=check_manifest, fresh=fresh)
-        self._fetcher.fetch(whitelists.NAME, limit=limit, check=check_whitelist, fresh=fresh)
+        self._fetch("manifest", manifests.NAME, check_manifest, fresh)
+        self._fetch("whitelist", whitelists.NAME, check_whitelist, fresh)
         manifest, certificate = passed[-1]
         return Verified(manifest, certificate, accepted[-1])
+
+    def _fetch(self, what: str, name: str, check: Check, fresh: bool) -> None:
+        try:
+            self._fetcher.fetch(name, limit=self._trust.max_signed_bytes, check=check, fresh=fresh)
+        except MissingObject as error:
+            raise MissingObject(
+                f"{what} of {self._trust.name}: no server has it; check the servers' addresses ({error})"
+            ) from error
 
     def _certificate(self, manifest: Manifest) -> Certificate:
         fetcher = AlternativeNames(self._fetcher) if manifest.alternative_path else self._fetcher

@@ -65,6 +65,17 @@ def gone(root: Root, name: str, error: MissingObject) -> MissingObject:
     )
 
 
+def nested_gone(what: str, root: Root, manifest: Manifest, error: MissingObject) -> MissingObject:
+    """The sentence for a nested catalogue that no server has (any more)."""
+    if manifest.garbage_collectable and root.digest != manifest.root_hash:
+        why = f"this older revision ({root.asked_as}) was garbage-collected"
+    elif manifest.garbage_collectable:
+        why = "the servers are incomplete, or this revision was garbage-collected while the job ran"
+    else:
+        why = "the servers are incomplete"
+    return MissingObject(f"{what}: no server has it; {why} ({error})")
+
+
 def without_history(name: str) -> Unsupported:
     """The sentence for a tag asked of a repository that has none."""
     return Unsupported(f"{name} publishes no history, so that a tag or date cannot be found; use --root-hash")

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from hepwrap.cache.objects import ObjectRef, Objects
+from hepwrap.cache.parts import Part
 from hepwrap.digest import Digest
 from hepwrap.errors import (
     ConfigurationError,
@@ -43,9 +43,6 @@ from hepwrap.vfs.opening import Opening, Verified
 from hepwrap.vfs.pinning import Root
 from hepwrap.vfs.state import Seen, StateDirectory, Warn, check_not_back
 from hepwrap.vfs.trust import Trust, show_time
-
-if TYPE_CHECKING:
-    from hepwrap.cache.memory import Part
 
 _MAX_META_INFO = 1 * MIB
 _SERVED_COMPRESSION = ("zlib", "none")
@@ -162,8 +159,6 @@ class Repository:
 
         Raises Unsupported for external files and unknown compression, InvalidOperation for what is not a file.
         """
-        from hepwrap.cache.memory import Part
-
         if not entry.is_file:
             raise InvalidOperation(f"{self._show(entry.path)} is not a regular file")
         if entry.size == 0:
@@ -246,7 +241,10 @@ class Repository:
         digest = nested.digest(parent.place)
         what = f"catalogue {digest} of {self.name} (for {show(mount)})"
         self.check_expiry()
-        image = self._image(self.fetcher, digest, nested.content_size(parent.place), what)
+        try:
+            image = self._image(self.fetcher, digest, nested.content_size(parent.place), what)
+        except MissingObject as error:
+            raise pinning.nested_gone(what, self.root, self.manifest, error) from error
         if nested.bound:
             return Catalog(image, digest, prefix=b"", offset=mount)
         return Catalog(image, digest, prefix=nested.path, offset=parent.offset)

@@ -91,7 +91,7 @@ class StateDirectory:
         try:
             with path.open("rb") as file:
                 return _decode(file.read(_MAX_BYTES))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             why = error.strerror or "unreadable"
@@ -148,8 +148,9 @@ def _decode(data: bytes) -> dict[str, Seen]:
 def _record(record: object) -> Seen:
     if not isinstance(record, dict):
         raise ValueError("not a record")
-    revision, root_hash, timestamp = (record.get(field) for field in ("revision", "root_hash", "timestamp"))
-    numbers_are_right = type(revision) is int and type(timestamp) is int and revision >= 0
-    if not numbers_are_right or not isinstance(root_hash, str):
+    revision, root_hash, timestamp = record.get("revision"), record.get("root_hash"), record.get("timestamp")
+    if not isinstance(revision, int) or not isinstance(timestamp, int) or revision < 0:
+        raise ValueError("not a record")
+    if not isinstance(root_hash, str):
         raise ValueError("not a record")
     return Seen(revision, str(Digest.parse(root_hash)), timestamp)
