@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from tests.helpers.forward_proxy import ForwardProxy
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificate and key for 127.0.0.1, in one PEM file, trusted by nobody yet."""
+    """Certificate and key for localhost, in one PEM file, trusted by nobody yet."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,7 +29,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
-    addresses = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -39,7 +38,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(addresses, critical=False)
+        .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -88,7 +87,7 @@ def test_a_certificate_that_nobody_signed_is_refused(server: FaultyServer) -> No
 
 @pytest.mark.usefixtures("_trusted")
 def test_a_certificate_for_another_name_is_refused(server: FaultyServer) -> None:
-    settings = FetchSettings(servers=(server.url.replace("127.0.0.1", "localhost"),), proxy="DIRECT", retries=0)
+    settings = FetchSettings(servers=(server.url.replace("localhost", "127.0.0.1"),), proxy="DIRECT", retries=0)
     with pytest.raises(FetchFailed, match="certificate that is not accepted"):
         HttpFetcher(settings, fqrn="test.hep.example").fetch(NAME, limit=LIMIT)
     assert server.requests == []

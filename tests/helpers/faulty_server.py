@@ -272,7 +272,10 @@ class _Rule:
 
 
 class FaultyServer:
-    """See the module.  `prefix` is put before names in URLs: `prefix="/cvmfs/x"` makes `.url` end in it.  `tls`: speaks https."""
+    """See the module.  `prefix` is put before names in URLs: `prefix="/cvmfs/x"` makes `.url` end in it.
+
+    `tls`: speaks https, as localhost.
+    """
 
     def __init__(self, directory: Path, *, prefix: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.directory = directory
@@ -292,7 +295,7 @@ class FaultyServer:
     @property
     def url(self) -> str:
         """Base URL, without a slash at its end."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}{self.prefix}"
+        return f"{'https://localhost' if self.tls else 'http://127.0.0.1'}:{self._port}{self.prefix}"
 
     def fault(self, pattern: str, fault: Fault, *, after: int = 0, times: int | None = None) -> None:
         """From the next request on: the first `after` for such names are honest, the next `times` (None: all) fail."""
