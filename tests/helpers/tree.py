@@ -57,6 +57,12 @@ def tree(**children: Item) -> Directory:
     return Directory({name.encode(): child for name, child in children.items()})
 
 
+def chain(length: int) -> Directory:
+    """Links 1 -> 2 -> ... -> `length` -> file."""
+    links = {str(number).encode(): Link(str(number + 1).encode()) for number in range(1, length)}
+    return Directory({**links, str(length).encode(): Link(b"file"), b"file": File()})
+
+
 class MemoryRepository:
     """A CatalogueView of a tree.  Counts `lookups`; `broken` paths raise what they are told to."""
 

@@ -28,11 +28,13 @@ from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, Credentials, may
 from hepwrap.vfs.resolve import Node, Resolver
 from tests.helpers.tree import (
     Directory,
+    File,
     Inodes,
     Item,
     Link,
     MemoryRepository,
     World,
+    chain,
     random_path,
     random_world,
     walk,
@@ -178,6 +180,30 @@ def test_resolver_agrees_with_kernel_below_a_changed_root() -> None:
     check()
     assert {"virtual", "host", "ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"} <= set(seen), seen
     assert seen["virtual"] > 10_000, seen
+
+
+@as_root
+def test_limits_are_the_kernels() -> None:
+    """Random trees seldom come to forty links or 4095 bytes: here every length about the limits is asked for."""
+    one = Directory({b"chain": chain(50), b"up": Link(b"../../in"), b"file": File(), b"n" * 255: File()})
+    host = Directory({b"in": Link(b"/cvmfs/one.hep.example"), b"chain": chain(50)})
+    world = World(host, {b"one.hep.example": one})
+    top = b"/cvmfs/one.hep.example"
+    chains = [place + b"/chain/%d" % number for place in (top, b"/in", b"/in/up", b"") for number in range(1, 51)]
+    lengths = [place + b"/" * (size - len(place) - 4) + b"file" for place in (top, b"") for size in range(4090, 4100)]
+    names = [place + b"/" + b"n" * size for place in (top, b"/cvmfs", b"/in") for size in range(250, 260)]
+    rounds = [top + b"/up" * number for number in range(15, 25)]
+    questions = [(path, follow) for path in (*chains, *lengths, *names, *rounds) for follow in (True, False)]
+    with scratch() as place:
+        inodes, host_inodes = build_truth(world, place + b"/truth"), build_host(world, place + b"/host")
+        truth = below(place + b"/truth", ROOT, lambda: [ask_kernel(*question, inodes) for question in questions])
+        said = below(
+            place + b"/host",
+            ROOT,
+            lambda: [ask_resolver(resolver_of(world, guard=False), q, None, host_inodes)[0] for q in questions],
+        )
+    assert_agree(questions, said, truth, "limits")
+    assert {"ELOOP", "ENAMETOOLONG", "virtual", "host", "ENOENT"} == set(kinds_of(truth, world.prefix))
 
 
 def test_resolver_agrees_with_kernel_for_a_prefix_deep_in_the_host() -> None:
