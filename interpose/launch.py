@@ -20,7 +20,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -53,13 +53,22 @@ class LaunchOptions:
     window: int = 1 << 30
 
 
-def run(command: list[str], environment: Mapping[str, str], build_server: Callable[[LaunchOptions], Server]) -> NoReturn:
-    """Become `command`; never returns.  Exit 125, 126 or 127 where that fails, after one line on stderr."""
+def run(
+    command: list[str],
+    environment: Mapping[str, str],
+    build_server: Callable[[LaunchOptions], Server],
+    *,
+    keep: tuple[int, ...] = (),
+) -> NoReturn:
+    """Become `command`; never returns.  Exit 125, 126 or 127 where that fails, after one line on stderr.
+
+    `keep`: descriptors that the helper keeps besides its own; they must be close-on-exec.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
     if is_reaper():
         launcher = become_minimal_init(ours, theirs)
-    spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server))
+    spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server, keep))
     theirs.close()
     become(command, environment, ours)
 
@@ -105,24 +114,29 @@ def spawn_helper(link: socket.socket, other: socket.socket, main: Callable[[sock
         os._exit(status)
 
 
-def close_everything_but(keep: int) -> None:
+def close_everything_but(keep: Iterable[int]) -> None:
     """No pipe, lock or terminal of the command's may be held open by the helper."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
     if null > 2:
         os.close(null)
-    os.closerange(3, keep)
-    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    first = 3
+    for fd in sorted(keep):
+        os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, 1 << 30)  # close_range(2) where there is one
 
 
-def helper_main(link: socket.socket, launcher: int, build_server: Callable[[LaunchOptions], Server]) -> None:
+def helper_main(
+    link: socket.socket, launcher: int, build_server: Callable[[LaunchOptions], Server], keep: tuple[int, ...]
+) -> None:
     """The helper: build, report, serve."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        close_everything_but(link.fileno())
+        close_everything_but((link.fileno(), *keep))
         options = LaunchOptions()
         server = build_server(options)
         os.chdir("/")

@@ -24,6 +24,7 @@ from hepwrap.interpose import _core
 from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
 from hepwrap.interpose.executing import Executor, refused
 from hepwrap.interpose.handing import Listener
+from hepwrap.interpose.herald import Herald
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index
@@ -31,13 +32,24 @@ from hepwrap.vfs.index.layout import offset, target_errno, width
 
 MOST_WORKERS = 512
 FIRST_WORKERS = 4
+HOUSEKEEPING_SECONDS = 2.0
+REPORT_SECONDS = 2.0
 
 
 class Server:
     """Serves one launch.  `report(server)` is called when the first process ends, while its stderr is still open."""
 
-    def __init__(self, world: World, *, report: Callable[[Server], None], log: Callable[[str], None]) -> None:
-        self.world, self._report, self._log = world, report, log
+    def __init__(
+        self,
+        world: World,
+        herald: Herald,
+        *,
+        report: Callable[[Server], None],
+        log: Callable[[str], None],
+        housekeeping: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.world, self._herald, self._report, self._log = world, herald, report, log
+        self._housekeeping = housekeeping
         self.started = time.monotonic()
         self.first = 0
         self._treatments = {number: treatment for _, number, treatment, _, _ in _core.rows()}
@@ -66,7 +78,9 @@ class Server:
         ready.wait()
         if attaching[0] is not None:
             raise refuse_attach(attaching[0])
+        self._herald.start(first)
         _core.drop_capabilities()
+        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
         threading.Thread(target=listener.run, name="listener", daemon=True).start()
         for _ in range(FIRST_WORKERS):
             self._add_worker()
@@ -157,11 +171,21 @@ class Server:
             self._log(f"internal error in {name} of {question.path!r}: {type(error).__name__}: {error}")
             return target_errno(errno.EIO), None
 
+    def _keep_house(self) -> None:
+        while True:
+            time.sleep(HOUSEKEEPING_SECONDS)
+            try:
+                self._housekeeping()
+            except Exception as error:  # must not end the thread: the next round may do better
+                self._log(f"housekeeping failed: {type(error).__name__}: {error}")
+
     def _at_exit(self) -> None:
         """In the tracer's thread: the first process is stopped at its end.  It must not wait for a full pipe for ever."""
-        reporting = threading.Thread(target=self._report, args=(self,), daemon=True)
-        reporting.start()
-        reporting.join(2.0)
+        try:
+            self._report(self)
+        except Exception as error:  # the account is not worth the job
+            self._log(f"the account failed: {type(error).__name__}: {error}")
+        self._herald.finish(REPORT_SECONDS)
 
 
 def memory_device() -> int:

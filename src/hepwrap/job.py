@@ -1,0 +1,197 @@
+"""One launch: constructs what the helper serves, and writes its account at the end.
+
+Owns the wiring of a launch; `assemble` owns that of repositories.  Everything here runs in the helper process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from hepwrap import account
+from hepwrap.joblog import JobLog
+from hepwrap.settings import Settings
+
+if TYPE_CHECKING:
+    from hepwrap.cache.memory import MemoryFiles
+    from hepwrap.interpose.herald import Herald
+    from hepwrap.interpose.launch import LaunchOptions
+    from hepwrap.interpose.server import Server
+    from hepwrap.vfs.magic import MagicAttributes
+    from hepwrap.vfs.mounts import Mount, MountTable
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a launch needs from the front: settings, and the way to the mounts (called in the helper, with a log)."""
+
+    settings: Settings
+    mounts: Callable[[Callable[[str], None]], MountTable]
+
+
+def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """Become the command."""
+    from hepwrap.interpose import launch
+    from hepwrap.interpose.herald import Herald, identity_of
+
+    stderr = identity_of(2)
+    if plan.settings.stats not in (None, "-"):  # the helper will be elsewhere
+        stats = os.path.abspath(plan.settings.stats)
+        plan = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, stats=stats))
+    kept = None
+    if plan.settings.stats == "-" or plan.settings.verbosity:
+        kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 10) if stderr else None
+    herald = Herald(stderr, kept)
+    launch.run(
+        command, environment, lambda options: build(plan, options, herald), keep=() if kept is None else (kept,)
+    )
+
+
+def log_directory(settings: Settings) -> Path | None:
+    """Where logs of launches go."""
+    return None if settings.state_directory is None else settings.state_directory / "log"
+
+
+def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
+    """The server of one launch, with every repository of the command line verified.  Raises HepwrapError."""
+    from hepwrap.interpose import _core
+    from hepwrap.interpose.server import Server
+    from hepwrap.interpose.standins import StandIns, candidate_directories
+    from hepwrap.interpose.world import World
+    from hepwrap.vfs.index import _index
+    from hepwrap.vfs.resolve import OsHost, Resolver
+
+    settings = plan.settings
+    log = JobLog(log_directory(settings), herald.say if settings.verbosity else None)
+    table = plan.mounts(log)
+    for repository in settings.repositories:
+        table.get(repository.name.encode())
+    index = _index.Index(options.window, settings.prefix.encode(), _core.image())
+    # The files tell the world of evictions, the world asks for files: tied here, before either is used.
+    world: World
+    files = make_files(settings, lambda file: world.evicted(file))
+    facts = Facts(files)
+    world = World(
+        index, Resolver(table, OsHost()), files, StandIns(candidate_directories(dict(os.environ))), facts.magic, log
+    )
+    facts.world = world
+    return Server(
+        world,
+        herald,
+        report=lambda server: report(server, settings, log, table, herald),
+        log=log,
+        housekeeping=lambda: keep_house(files, table),
+    )
+
+
+def make_files(settings: Settings, on_evict: Callable[..., None]) -> MemoryFiles:
+    """Memory files with the job's budget."""
+    from hepwrap.cache.budget import JobBudget
+    from hepwrap.cache.memory import MemoryFiles
+    from hepwrap.cache.objects import Objects
+
+    return MemoryFiles(
+        Objects(workers=settings.cache.workers), budget=JobBudget(settings.cache.limit), on_evict=on_evict
+    )
+
+
+def keep_house(files: MemoryFiles, table: MountTable) -> None:
+    """Every few seconds: give memory back where it got tight, say that a whitelist has expired."""
+    files.trim()
+    for mount in table.mounted():
+        if mount.repository is not None:
+            mount.repository.check_expiry()
+
+
+class Facts:
+    """The magic attributes of each mount, with what the server knows for them."""
+
+    def __init__(self, files: MemoryFiles) -> None:
+        self.world: object = None
+        self._files = files
+        self._started = time.time()
+        self._made: dict[int, MagicAttributes] = {}
+
+    def magic(self, mount: Mount) -> MagicAttributes | None:
+        """None for /cvmfs itself."""
+        from hepwrap.vfs.magic import MagicAttributes
+
+        if mount.repository is None:
+            return None
+        if mount.index not in self._made:
+            self._made[mount.index] = MagicAttributes(mount.repository, facts=self.facts)
+        return self._made[mount.index]
+
+    def facts(self) -> Mapping[str, object]:
+        """pid, uptime (minutes) and counters."""
+        import resource
+
+        tally = self.world.tally  # type: ignore[attr-defined]
+        return {
+            "pid": os.getpid(),
+            "uptime": int((time.time() - self._started) // 60),
+            "maxfd": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            "usedfd": len(os.listdir("/proc/self/fd")),
+            "nopen": tally.by_call.get("openat", 0) + tally.by_call.get("open", 0),
+            "nioerr": tally.failures,
+            "ncleanup24": self._files.counters.evicted,
+        }
+
+
+def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]:
+    """All counters of a launch."""
+    world = server.world
+    fetch: dict[str, float] = {}
+    for mount in table.mounted():
+        if mount.repository is not None:
+            for name, value in dataclasses.asdict(mount.repository.fetcher.counters).items():
+                fetch[name] = fetch.get(name, 0) + value
+    empty = ("requests", "bytes_received", "failures", "retries", "failovers", "corrupt", "seconds")
+    return {
+        "time": {"wall_seconds": time.monotonic() - server.started},
+        "tracer": server.tracer.counters() if server.tracer else {},
+        "questions": dict(world.tally.by_call),
+        "answers": {"failures": world.tally.failures},
+        "fetch": {**dict.fromkeys(empty, 0), **fetch},
+        "cache": dataclasses.asdict(world.files.counters),
+        "index": {"bytes": world.index.used, "names": world.index.names},
+        "revisions": {
+            mount.name.decode(): mount.repository.revision for mount in table.mounted() if mount.repository is not None
+        },
+    }
+
+
+def report(server: Server, settings: Settings, log: JobLog, table: MountTable, herald: Herald) -> None:
+    """At the end of the first process: the account where it was asked for, and what went wrong in one line."""
+    tracer_says = server.tracer.failure() if server.tracer else ""
+    if tracer_says:
+        log(tracer_says)
+    if settings.stats is not None:
+        counters = collect(server, table)
+        if settings.stats == "-":
+            herald.say(account.as_text(counters))
+        else:
+            write_stats(Path(settings.stats), account.as_json(counters), log)
+    failures = server.world.tally.failures
+    if settings.verbosity:
+        return
+    if tracer_says:
+        herald.say(f"hepwrap: {tracer_says}\n")
+    elif failures:
+        where = f"; all of them in {log.path}" if log.path else ""
+        herald.say(f"hepwrap: {failures} calls failed with EIO, the last: {log.last}{where}\n")
+
+
+def write_stats(path: Path, text: str, log: JobLog) -> None:
+    """The account into a file; the job is over, so a failure is only logged."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        log(f"the account could not be written to {path}: {error.strerror}")
+
+
