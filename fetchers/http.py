@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import hepwrap
+from hepwrap.errors import HepwrapError
 from hepwrap.fetchers import geo, pac, proxies
 from hepwrap.fetchers.blame import REDIRECTS, Blame, Fault, fault_of_answer
 from hepwrap.fetchers.directory import directory_of, read_below
@@ -35,6 +36,8 @@ _PAST_CACHES = {"Pragma": "no-cache", "Cache-Control": "no-cache"}
 MAX_REDIRECTS = 4
 #: Seconds between look-ups of the proxies' names, at least.
 MIN_NAME_LIFE = 60.0
+#: Seconds for which failing to find any proxy is believed.
+FAILURE_LIFE = 10.0
 
 
 class HttpFetcher(ServersFetcher):
@@ -64,6 +67,7 @@ class HttpFetcher(ServersFetcher):
         self._wire_lock = threading.Lock()
         self._wire: Wire | None = None
         self._prepared_at: float | None = None
+        self._failure: tuple[float, HepwrapError] | None = None
         self.proxies = Failover(
             self._listed, reset_after=settings.proxy_reset_after, clock=self.clock, random=self.random
         )
@@ -79,12 +83,22 @@ class HttpFetcher(ServersFetcher):
             return
         try:
             if self._prepared_at is None:
-                self._prepare_first()
+                self._prepare_first_or_fail()
             elif self._stale():
                 self._look_up()
             self._prepared_at = self.clock()
         finally:
             self._lock.release()
+
+    def _prepare_first_or_fail(self) -> None:
+        """Sixty threads that wait for a dead PAC server are told together, not one time-out after the other."""
+        if self._failure is not None and self.clock() - self._failure[0] < FAILURE_LIFE:
+            raise self._failure[1]
+        try:
+            self._prepare_first()
+        except HepwrapError as error:
+            self._failure = (self.clock(), error)
+            raise
 
     def _prepare_first(self) -> None:
         if pac.wanted(self._listed):

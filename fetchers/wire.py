@@ -244,7 +244,7 @@ def _length(response: requests.Response) -> int | None:
     if text is None or "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Fault(f"tells a nonsensical length ({text[:40]!r})")
+        raise Fault("tells a nonsensical length")
     return int(text)
 
 
@@ -263,6 +263,6 @@ def _body(raw: Any, length: int | None, limit: int) -> bytes:
         size += len(part)
     if size > limit:
         raise Fault(f"sends more than the {limit} bytes that are allowed")
-    if length is not None and size < length:
+    if length is not None and size < length:  # urllib3 notices this itself only since its version 2
         raise reasons.Short(f"{size} of {length} bytes")
     return parts[0] if len(parts) == 1 else b"".join(parts)

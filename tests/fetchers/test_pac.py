@@ -14,6 +14,7 @@ from hepwrap.fetchers.blame import Fault
 from hepwrap.fetchers.http import HttpFetcher
 from hepwrap.settings import FetchSettings
 from tests.contracts.fetcher_contract import GOOD, LIMIT, NAME, put
+from tests.fetchers.clock import Clock
 from tests.helpers import faulty_server as faults
 from tests.helpers.faulty_server import FaultyServer
 from tests.helpers.forward_proxy import ForwardProxy
@@ -119,13 +120,17 @@ def test_no_useful_pac_file_and_nothing_else_is_failed_and_says_where_it_looked(
         replace("auto", {"a": "", "b": "!"})
 
 
-def test_finding_no_proxy_is_not_remembered(tmp_path: Path) -> None:
+def test_finding_no_proxy_is_believed_for_ten_seconds(tmp_path: Path) -> None:
+    clock = Clock()
     with FaultyServer(put(put(tmp_path, GOOD), b"x", "proxy.pac")) as server:
         server.fault("proxy.pac", faults.Status(500), times=1)
         settings = FetchSettings(servers=(server.url,), proxy="auto", pac_urls=f"{server.url}/proxy.pac")
-        fetcher = HttpFetcher(settings, fqrn="test.hep.example", evaluate=lambda *_: "DIRECT")
-        with pytest.raises(FetchFailed, match="auto-configuration"):
-            fetcher.fetch(NAME, limit=LIMIT)
+        fetcher = HttpFetcher(settings, fqrn="test.hep.example", evaluate=lambda *_: "DIRECT", clock=clock)
+        for _ in range(3):
+            with pytest.raises(FetchFailed, match="auto-configuration"):
+                fetcher.fetch(NAME, limit=LIMIT)
+        assert server.count("proxy.pac") == 1
+        clock.now += 10
         assert fetcher.fetch(NAME, limit=LIMIT) == GOOD
         fetcher.close()
 
