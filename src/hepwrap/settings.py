@@ -91,6 +91,8 @@ class CacheSettings:
 
     #: Bytes of memory files in all; None: a quarter of what the job's cgroup leaves free (else of free RAM).
     limit: int | None = None
+    #: Which share of what is left free that is, between 0 and 1, where `limit` is None.
+    share: float = 0.25
     #: Simultaneous fetches.
     workers: int = 64
 
@@ -111,5 +113,7 @@ class Settings:
     verbosity: int = 0
     #: Where the account at the end goes: None no account, "-" the command's stderr, else a file.
     stats: str | None = None
+    #: File that gets what happens in between; None: nothing is written.
+    log: Path | None = None
     #: Patch call sites (off until patching exists; kept so that `--no-patch` is accepted).
     patch: bool = True
