@@ -59,32 +59,32 @@ def test_an_unknown_tag_names_a_few_near_ones(tmp_path: Path) -> None:
 
 
 def test_an_unknown_tag_that_is_near_to_nothing_names_some(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="has no tag 'qqqqqqq'; there are for example"):
+    with pytest.raises(ConfigurationError, match=r"has no tag 'qqqqqqq'; there are for example"):
         Workshop(tmp_path).open(tag="qqqqqqq")
 
 
 def test_a_history_without_tags_says_so(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path)
     workshop.edit_history(lambda db: db.execute("DELETE FROM tags"))
-    with pytest.raises(ConfigurationError, match="has no tag 'v1.0'; it has no tags at all"):
+    with pytest.raises(ConfigurationError, match=r"has no tag 'v1.0'; it has no tags at all"):
         workshop.open(tag="v1.0")
 
 
 def test_a_date_before_every_tag_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="test.hep.example has no tag as old as 1999-01-01"):
+    with pytest.raises(ConfigurationError, match=r"test.hep.example has no tag as old as 1999-01-01"):
         Workshop(tmp_path).open(date="1999-01-01")
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-13-01", "0001-01-01T00:00:00+23:59"])
 def test_a_date_that_is_none_says_how_to_write_one(date: str, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigurationError, match="is no date for test.hep.example; write one like 2026-02-28|no tag as old"
+        ConfigurationError, match=r"is no date for test.hep.example; write one like 2026-02-28|no tag as old"
     ):
         Workshop(tmp_path).open(date=date)
 
 
 def test_a_root_hash_that_is_none_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="root hash of test.hep.example: '../etc' is not a content digest"):
+    with pytest.raises(ConfigurationError, match=r"root hash of test.hep.example: '../etc' is not a content digest"):
         Workshop(tmp_path).open(root_hash="../etc")
 
 
@@ -117,7 +117,7 @@ def test_a_repository_without_history_refuses_a_tag_in_one_sentence(tmp_path: Pa
     del workshop.manifest["H"]
     workshop.sign_manifest()
     assert workshop.open().revision == 2
-    with pytest.raises(Unsupported, match="test.hep.example publishes no history, .* use --root-hash"):
+    with pytest.raises(Unsupported, match=r"test.hep.example publishes no history, .* use --root-hash"):
         workshop.open(tag="v1.0")
 
 

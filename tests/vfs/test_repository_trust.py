@@ -126,7 +126,7 @@ def test_alternative_names_that_are_not_there_fall_back_to_the_usual_ones(tmp_pa
 
 
 def test_no_key_at_all_says_how_to_give_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no master public key is known for test.hep.example; .*--key FILE"):
+    with pytest.raises(ConfigurationError, match=r"no master public key is known for test.hep.example; .*--key FILE"):
         Workshop(tmp_path).open(public_keys=())
 
 
@@ -168,7 +168,7 @@ def test_a_blacklisted_fingerprint_is_refused_though_whitelisted(tmp_path: Path)
     blacklist = tmp_path / "blacklist"
     blacklist.write_bytes(b"# stolen\n" + fingerprint.lower() + b"  # key stolen in May\n")
     with pytest.raises(
-        UntrustedManifest, match="certificate of test.hep.example: a blacklist refuses its fingerprint 4A:A1"
+        UntrustedManifest, match=r"certificate of test.hep.example: a blacklist refuses its fingerprint 4A:A1"
     ):
         workshop.open(blacklists=(blacklist,))
 

@@ -80,7 +80,7 @@ def test_the_same_revision_with_another_root_is_refused(tmp_path: Path, state: S
     workshop = Workshop(tmp_path)
     workshop.open(state=state)
     workshop.edit_catalog("", lambda db: db.execute("DELETE FROM statistics"))
-    with pytest.raises(UntrustedManifest, match="revision 2 was seen before with another root catalogue .*remove"):
+    with pytest.raises(UntrustedManifest, match=r"revision 2 was seen before with another root catalogue .*remove"):
         workshop.open(state=state)
 
 
@@ -151,7 +151,8 @@ def test_a_lower_revision_never_replaces_a_higher_one(state: StateDirectory, war
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"version": 2, "seen": {}}', b'{"version": 1, "seen": []}', b"[" * 100_000]
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000]
+    + [b'{"version": 2, "seen": {}}', b'{"version": 1, "seen": []}']
     + [b'{"version": 1, "seen": {"k1": %s}}' % record for record in (
         b"[]", b"{}", b'{"revision": "5", "root_hash": "x", "timestamp": 1}',
         b'{"revision": -5, "root_hash": "2cd145415d97cba6f605ae35dd46ac927bf6a4fc", "timestamp": 1}',
