@@ -17,7 +17,7 @@ from hepwrap.fetchers.tally import Tally
 
 
 class ChainFetcher:
-    """Asks each fetcher in turn, beginning with the one that worked last, after `reset_after` seconds the first again."""
+    """Asks each fetcher in turn, first the one that worked last; after `reset_after` seconds the first one again."""
 
     def __init__(
         self, fetchers: Sequence[Fetcher], *, reset_after: float, clock: Callable[[], float] = time.monotonic

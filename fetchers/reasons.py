@@ -38,6 +38,11 @@ def is_certificate(error: BaseException) -> bool:
     return any(isinstance(each, ssl.CertificateError) for each in causes(error))
 
 
+def is_disconnect(error: BaseException) -> bool:
+    """Whether the peer closed the connection without a word (not: was silent for too long)."""
+    return any(isinstance(each, ConnectionResetError | BrokenPipeError) for each in causes(error))
+
+
 def reason(error: BaseException, timeout: float) -> str:
     """A clause without a subject; `timeout` is the one that was in force, in seconds."""
     for each in reversed(list(causes(error))):

@@ -35,7 +35,7 @@ DRAIN_LIMIT = 64 * 1024
 #: Bytes read at once: Python allocates that much before it reads.
 BLOCK = 32 * 1024 * 1024
 
-#: The pace of the transfer that this thread is waiting for.
+#: Of the transfer that this thread is waiting for: `pace`, and `is_new`, whether a connection was made for it.
 _transfer = threading.local()
 
 
@@ -105,24 +105,33 @@ class Wire:
         self._adapter = _Adapter(self, connections, _tls_context() if tls else None)
 
     def get(self, url: str, headers: Mapping[str, str], terms: Terms) -> Answer:
-        """One GET; Fault where there is no whole answer.  No exception of requests or of sockets ever comes out."""
-        pace = Pace(terms.timeout, terms.low_speed, HEADER_LIMIT)
+        """One GET; Fault where there is no whole answer.  No exception of requests or of sockets ever comes out.
+
+        A kept connection that turns out to be closed says nothing about the server, which may close idle ones whenever
+        it likes: then the next one is taken, in the end a new one.
+        """
+        while True:
+            _transfer.pace = pace = Pace(terms.timeout, terms.low_speed, HEADER_LIMIT)
+            _transfer.is_new = False
+            try:
+                return self._exchange(url, headers, terms, pace)
+            except Fault:
+                raise
+            except Exception as error:  # The firewall: hostile bytes must not choose what our callers have to catch.
+                if _transfer.is_new or pace.total or not reasons.is_disconnect(error) or self._closed:
+                    raise self._fault(error, pace, terms) from error
+            finally:
+                _transfer.pace = None
+
+    def _exchange(self, url: str, headers: Mapping[str, str], terms: Terms, pace: Pace) -> Answer:
         proxies = {} if terms.proxy == DIRECT else {"http": terms.proxy, "https": terms.proxy}
-        _transfer.pace = pace
-        try:
-            request = requests.Request("GET", url, headers=dict(headers)).prepare()
-            self._adapter.ready(terms.proxy)
-            response = self._adapter.send(request, stream=True, timeout=terms.timeout, verify=True, proxies=proxies)
-            # However the bytes are framed (chunks of one byte are six), more than this is not honest.
-            pace.cap = pace.total + 8 * terms.limit + HEADER_LIMIT
-            with closing(response):
-                return _answer(response, terms.limit)
-        except Fault:
-            raise
-        except Exception as error:  # The firewall: hostile bytes must not choose what our callers have to catch.
-            raise self._fault(error, pace, terms) from error
-        finally:
-            _transfer.pace = None
+        request = requests.Request("GET", url, headers=dict(headers)).prepare()
+        self._adapter.ready(terms.proxy)
+        response = self._adapter.send(request, stream=True, timeout=terms.timeout, verify=True, proxies=proxies)
+        # However the bytes are framed (chunks of one byte are six), more than this is not honest.
+        pace.cap = pace.total + 8 * terms.limit + HEADER_LIMIT
+        with closing(response):
+            return _answer(response, terms.limit)
 
     def _fault(self, error: Exception, pace: Pace, terms: Terms) -> Fault:
         text = "was being asked when the fetcher was closed" if self._closed else pace.trouble
@@ -155,6 +164,7 @@ class Wire:
 
     def connect(self, host: str, port: int, timeout: float) -> socket.socket:
         """A connection to any address of `host`, in at most `timeout` seconds for all of them together."""
+        _transfer.is_new = True
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         deadline = time.monotonic() + timeout
         problem: OSError = OSError("the name has no address")

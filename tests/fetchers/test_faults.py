@@ -264,6 +264,24 @@ def test_a_connection_that_was_closed_while_idle_is_no_fault(server, open_http) 
     assert fetcher.counters.failures == 0
 
 
+def test_a_kept_connection_that_closes_under_our_request_is_no_fault(tmp_path, open_http) -> None:
+    """As where the server closes an idle one while our request is on its way: asked again at once, on another."""
+    with FaultyServer(put(tmp_path, GOOD)) as server, ThreadPoolExecutor(16) as pool:
+        server.fault("data/*", faults.Gather(16))
+        fetcher = open_http(server)
+        list(pool.map(lambda _: fetcher.fetch(NAME, limit=LIMIT), range(16)))
+        known = {request.client for request in server.requests}
+        assert len(known) == 16
+
+        def close_old_ones(exchange: faults.Exchange) -> None:
+            (exchange.hang_up if exchange.request.client in known else exchange.honest)()
+
+        server.fault("data/*", close_old_ones)
+        assert fetcher.fetch(NAME, limit=LIMIT) == GOOD
+    assert 16 + 2 <= server.count("data/*") <= 16 + 17
+    assert (fetcher.counters.failures, fetcher.counters.retries, fetcher.pauses) == (0, 0, [])
+
+
 # Headers and connections.
 
 

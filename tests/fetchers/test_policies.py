@@ -212,6 +212,15 @@ def test_sixty_reports_of_one_failure_move_on_once() -> None:
     assert moved.count(True) == 1
 
 
+def test_a_late_report_about_another_member_of_the_group_changes_nobody() -> None:
+    policy = failover([["a", "b", "c", "d"]])
+    current = policy.current
+    for other in {"a", "b", "c", "d"} - {current}:
+        assert not policy.failed(other)
+        assert policy.current == current
+    assert policy.round()[0] == current
+
+
 def test_the_time_to_come_back_runs_from_the_first_failure() -> None:
     clock = Clock()
     policy = failover([["a"], ["b"], ["c"]], clock)

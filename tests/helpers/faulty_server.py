@@ -25,6 +25,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Exchange:
 
     def head(self, status: int = 200, *, length: int | None = None, **headers: str) -> None:
         """Sends status line and headers, `_` in names standing for `-`; no Content-Length: the body ends with EOF."""
-        lines = [f"HTTP/1.1 {status} Whatever"]
+        lines = [f"HTTP/1.1 {status} Whatever", f"Date: {formatdate(usegmt=True)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {length}"] if length is not None else ["Connection: close"]
         self.send(("\r\n".join(lines) + "\r\n\r\n").encode())
