@@ -68,7 +68,9 @@ class Run:
     """One run of the job."""
 
     seconds: float
+    #: What it wrote to standard output, and to standard error.
     lines: list[str]
+    errors: list[str]
 
 
 def hepwrap(*arguments: str | Path) -> None:
@@ -99,7 +101,7 @@ def prepare(places: Places) -> None:
 @contextmanager
 def served(places: Places) -> Iterator[str]:
     """Serve the store on loopback; the base URL of the repository."""
-    command = [*HEPWRAP, "serve", str(places.store)]
+    command = [*HEPWRAP, "serve", "--port", "0", str(places.store)]
     with (
         open(places.root / "serve.log", "w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
@@ -118,10 +120,10 @@ def run(command: list[str], environment: Mapping[str, str]) -> Run:
     """Run the job in an empty directory; ends the demo where the job fails."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment, cwd=place)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=place)
     if done.returncode != 0:
-        raise SystemExit(f"demo: the job ended with {done.returncode}: {' '.join(command)}")
-    return Run(time.perf_counter() - begin, done.stdout.splitlines())
+        raise SystemExit(f"{done.stderr}demo: the job ended with {done.returncode}: {' '.join(command)}")
+    return Run(time.perf_counter() - begin, done.stdout.splitlines(), done.stderr.splitlines())
 
 
 def environment(root: Path, home: Path) -> dict[str, str]:
@@ -129,7 +131,7 @@ def environment(root: Path, home: Path) -> dict[str, str]:
     return {**stack.clean_environment(root), "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def compare(native: Run, wrapped: Run, statistics: Path) -> bool:
+def compare(native: Run, wrapped: Run) -> bool:
     """Show both results, times and the account of hepwrap; whether the results are the same."""
     heading("5. Compared")
     say(f"native   {native.seconds:6.2f} s   {native.lines[-1]}")
@@ -137,9 +139,8 @@ def compare(native: Run, wrapped: Run, statistics: Path) -> bool:
     same = native.lines == wrapped.lines
     say("the results are " + ("the same, to the last bit" if same else "DIFFERENT"))
     heading("6. Where time and bytes went (hepwrap --stats)")
-    if statistics.is_file():
-        for line in statistics.read_text().splitlines():
-            say(line)
+    for line in wrapped.errors:
+        say(line)
     return same
 
 
@@ -161,18 +162,15 @@ def main() -> int:
         say(line)
 
     heading("4. The job, from the repository")
-    statistics = places.root / "statistics"
-    statistics.unlink(missing_ok=True)
     root = Path("/cvmfs") / NAME
     with served(places) as url:
-        flags = ["--repo", f"{NAME}={url}", "--key", str(places.keys / f"{NAME}.pub"), "--proxy", "DIRECT"]
-        flags.append(f"--stats={statistics}")
+        flags = ["--repo", f"{NAME}={url}", "--key", str(places.keys / f"{NAME}.pub"), "--proxy", "DIRECT", "--stats"]
         command = [*HEPWRAP, *flags, "--", str(root / "bin/python3"), *job]
         say("$ " + " ".join(["hepwrap", *command[len(HEPWRAP) :]]))
         wrapped = run(command, environment(root, home))
     for line in wrapped.lines:
         say(line)
-    return 0 if compare(native, wrapped, statistics) else 1
+    return 0 if compare(native, wrapped) else 1
 
 
 if __name__ == "__main__":
