@@ -14,9 +14,24 @@ from pathlib import Path
 from typing import Any
 
 ALGORITHM_SUFFIX = {0: "", 1: "-rmd160", 2: "-shake128"}
-COLUMNS = (
-    "md5path_1 md5path_2 parent_1 parent_2 hardlinks hash size mode mtime mtimens flags name symlink uid gid xattr"
-).split()
+COLUMNS = [
+    "md5path_1",
+    "md5path_2",
+    "parent_1",
+    "parent_2",
+    "hardlinks",
+    "hash",
+    "size",
+    "mode",
+    "mtime",
+    "mtimens",
+    "flags",
+    "name",
+    "symlink",
+    "uid",
+    "gid",
+    "xattr",
+]
 
 
 def digest(data: bytes, suffix: str) -> str:
@@ -114,7 +129,9 @@ class Store:
         rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM catalog").fetchall()
         for name_type, link_type in database.execute("SELECT DISTINCT typeof(name), typeof(symlink) FROM catalog"):
             assert (name_type, link_type) == (b"text", b"text")
-        self.properties[prefix] = {k.decode(): v.decode() for k, v in database.execute("SELECT * FROM properties")}
+        self.properties[prefix] = {
+            k.decode(): v.decode(errors="surrogateescape") for k, v in database.execute("SELECT * FROM properties")
+        }
         chunks: defaultdict[tuple[int, int], list[tuple[int, int, bytes]]] = defaultdict(list)
         for first, second, *chunk in database.execute("SELECT * FROM chunks ORDER BY offset"):
             chunks[first, second].append(tuple(chunk))

@@ -59,16 +59,15 @@ def test_everything_odd_comes_back_equal(place: Place, algorithm: str, compressi
     assert store.entries[b"/empty"].row["flags"] >> 11 & 7 == (compression == "none")
 
 
-def test_an_ordinary_user_publishes_a_tree(place: Place, unprivileged: Unprivileged) -> None:
+def test_an_ordinary_user_publishes_a_tree(unprivileged: Unprivileged) -> None:
     script = (
         "import sys, pathlib; from hepwrap.vfs.publish import keys; from hepwrap.vfs.publish.publisher import publish;"
         "p = pathlib.Path(sys.argv[1]); keys.generate('sw.hep.example', p / 'keys');"
         "publish(p / 'tree', name='sw.hep.example', store=p / 'store', keys=p / 'keys')"
     )
-    odd_tree.make(place.tree, privileged=False)
     home = unprivileged.home / "publishing"
-    home.mkdir()
-    os.rename(place.tree, home / "tree") if place.tree.stat().st_dev == home.stat().st_dev else pytest.skip("two disks")
+    (home / "tree").mkdir(parents=True)
+    odd_tree.make(home / "tree", privileged=False)
     if IS_ROOT:
         for path in odd_tree.paths(home):
             os.lchown(os.fsencode(home) + path, 54321, 54321)

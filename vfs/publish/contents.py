@@ -233,6 +233,9 @@ class ContentReader:
         seen = 0
         for data in cut_stream(partial(_read_some, descriptor, node), self._sizes):
             seen += len(data)
+            if seen > node.size:
+                # It grows; somebody may write as fast as we read, so do not wait for its end.
+                return None
             pieces.append(take(data, "" if len(data) == node.size else "P"))
         if not pieces and node.size == 0:
             pieces.append(take(b"", ""))
