@@ -32,12 +32,33 @@ def build_runtime(out: Path) -> Path:
     def run(*words: str) -> None:
         subprocess.run(words, check=True)
 
-    run(*compiler, *FREESTANDING, *WARNINGS, "-Wno-switch-enum", "-c", str(RUNTIME / "runtime.c"), "-o", str(out / "runtime.o"))
+    run(
+        *compiler,
+        *FREESTANDING,
+        *WARNINGS,
+        "-Wno-switch-enum",
+        "-c",
+        str(RUNTIME / "runtime.c"),
+        "-o",
+        str(out / "runtime.o"),
+    )
     run(*compiler, "-c", str(RUNTIME / "entry_x86_64.S"), "-o", str(out / "entry.o"))
     print("runtime: stack", check_stack(out / "runtime.o", out / "runtime.su"))
-    run("ld", "-T", str(RUNTIME / "runtime.lds"), "-o", str(out / "runtime.elf"), str(out / "entry.o"), str(out / "runtime.o"))
+    run(
+        "ld",
+        "-T",
+        str(RUNTIME / "runtime.lds"),
+        "-o",
+        str(out / "runtime.elf"),
+        str(out / "entry.o"),
+        str(out / "runtime.o"),
+    )
     run("objcopy", "-O", "binary", "-j", ".image", str(out / "runtime.elf"), str(out / "runtime.bin"))
     return out / "runtime.bin"
+
+
+# What objdump prints of a call within the section, or of one still to be relocated.
+CALL = re.compile(r"\b(?:call|jmp)\s+[0-9a-f]+ <([^>+]+)>|R_X86_64_PLT32\s+([^-+\s]+)")
 
 
 def check_stack(module: Path, usage: Path) -> int:
@@ -53,20 +74,22 @@ def check_stack(module: Path, usage: Path) -> int:
     for line in listing.splitlines():
         if match := re.match(r"[0-9a-f]+ <([^>]+)>:", line):
             current = match[1]
-        elif match := re.search(r"\b(?:call|jmp)\s+[0-9a-f]+ <([^>+]+)>", line):
-            calls.setdefault(current, set()).add(match[1])
-        elif match := re.search(r"R_X86_64_PLT32\s+([^-+\s]+)", line):
-            calls.setdefault(current, set()).add(match[1])
+        elif match := CALL.search(line):
+            calls.setdefault(current, set()).add(match[1] or match[2])
 
     def depth(name: str, above: tuple[str, ...] = ()) -> int:
         if name in above:
             raise SystemExit(f"the runtime must not recurse: {' -> '.join((*above, name))}")
         below = calls.get(name, set()) - {name}
-        return frames[name] + 8 + max((depth(callee, (*above, name)) for callee in below if callee in frames), default=0)
+        return (
+            frames[name] + 8 + max((depth(callee, (*above, name)) for callee in below if callee in frames), default=0)
+        )
 
     deepest = fixed + depth("hepwrap_main")
     if deepest > limit:
-        raise SystemExit(f"the runtime needs {deepest} bytes of stack, more than STACK_LIMIT ({limit}); see docs/decisions")
+        raise SystemExit(
+            f"the runtime needs {deepest} bytes of stack, more than STACK_LIMIT ({limit}); see docs/decisions"
+        )
     return deepest
 
 
@@ -97,7 +120,10 @@ setup(
         ),
         Extension(
             "hepwrap.interpose._core",
-            [f"interpose/core/{name}.c" for name in ("coremodule", "filter", "gift", "inject", "loop", "questions", "remote")],
+            [
+                f"interpose/core/{name}.c"
+                for name in ("coremodule", "filter", "gift", "inject", "loop", "questions", "remote")
+            ],
             define_macros=LIMITED.copy(),
             extra_compile_args=["-O2", *WARNINGS],
             depends=[*headers, "interpose/core/core.h"],

@@ -15,7 +15,7 @@ from hepwrap.errors import HepwrapError, InvalidOperation, NoAttribute, NotFound
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import TaskHost, credentials_of
 from hepwrap.interpose.world import World
-from hepwrap.interpose.writing import verdict_on_write, verdict_on_two
+from hepwrap.interpose.writing import verdict_on_two, verdict_on_write
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
 from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
@@ -177,7 +177,9 @@ def on_open(world: World, question: Question) -> Answer:
         done, node, at = answer_path(world, question)
     except NotFound as error:
         if flags & os.O_CREAT and getattr(error, "last_component", False) and not flags & os.O_PATH:
-            return target_errno(errno.EROFS if question.path and not question.path.endswith(b"/") else errno.EISDIR), None
+            return target_errno(
+                errno.EROFS if question.path and not question.path.endswith(b"/") else errno.EISDIR
+            ), None
         raise
     if done:
         return done

@@ -1,4 +1,4 @@
-"""As much of ELF as executing needs (elf(5)): is it for this machine, which interpreter, and a copy with another one."""
+"""As much of ELF as executing needs (elf(5)): is it for this machine, its interpreter, a copy with another one."""
 
 from __future__ import annotations
 

@@ -88,7 +88,9 @@ class Executor:
         if found is None:
             return None
         if isinstance(found.target, HostPath):
-            return Program(name, None, found.target.path, rerouted=way.key is not None or found.target.path != way.absolute)
+            return Program(
+                name, None, found.target.path, rerouted=way.key is not None or found.target.path != way.absolute
+            )
         if found.target.entry.is_symlink:
             raise TooManyLinks(f"{os.fsdecode(name)} is a symbolic link")
         return Program(name, found.target, b"", rerouted=True)
@@ -123,7 +125,9 @@ class Executor:
             raise _NotExecutable(f"{os.fsdecode(script.name)}: its first line names no interpreter")
         interpreter = words[0]
         from_cwd = question.number == EXECVE  # else what is known is the directory of the script, not the task's
-        way = Way(self._world, question, interpreter, question.base if from_cwd else 0, question.start if from_cwd else None)
+        way = Way(
+            self._world, question, interpreter, question.base if from_cwd else 0, question.start if from_cwd else None
+        )
         found = way.resolve(follow=True)
         previous = script.words[1:] if script.words else ()
         chain = (*words, script.name, *previous)

@@ -45,4 +45,3 @@ def wait_for(child: int) -> int:
                 os.kill(child, signal.SIGCONT)
             continue
         return status
-

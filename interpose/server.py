@@ -180,7 +180,7 @@ class Server:
                 self._log(f"housekeeping failed: {type(error).__name__}: {error}")
 
     def _at_exit(self) -> None:
-        """In the tracer's thread: the first process is stopped at its end.  It must not wait for a full pipe for ever."""
+        """In the tracer's thread: the first process is stopped at its end, and must not wait for a full pipe for ever."""
         try:
             self._report(self)
         except Exception as error:  # the account is not worth the job
@@ -212,4 +212,3 @@ def refuse_attach(error: OSError) -> HepwrapError:
             "ask its administrator for ptrace_scope 0 or 1"
         )
     return LaunchError(f"the kernel does not let us trace the command: {error.strerror}; see `hepwrap doctor`")
-

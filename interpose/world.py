@@ -107,5 +107,3 @@ class World:
     def _publish(self, at: int, fd: int) -> None:
         status = os.fstat(fd)
         self.book.set_standin(at, fd, status.st_dev, status.st_ino)
-
-

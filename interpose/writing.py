@@ -7,7 +7,6 @@ object first (ENOENT and its like win), which are refused before the last compon
 from __future__ import annotations
 
 import errno
-
 from collections.abc import Callable, Sequence
 
 from hepwrap.errnos import errno_of
@@ -74,7 +73,7 @@ def on_existing(number: int, node: Node, path: bytes) -> int:
 def verdict_on_two(question: Question, resolves: Sequence[Resolve]) -> int:
     """The target for rename and link.  Both parents are looked up first; then the mounts are compared, then EROFS."""
     number = question.number
-    sides: list[Resolution | None | PathError] = []
+    sides: list[Resolution | PathError | None] = []
     follow_first = number == LINKAT and bool(question.arguments[4] & AT_SYMLINK_FOLLOW)
     for resolve, follow in zip(resolves, (follow_first, False), strict=True):
         try:
@@ -92,7 +91,7 @@ def verdict_on_two(question: Question, resolves: Sequence[Resolve]) -> int:
     return target_errno(errno.EROFS) if is_ours(old) else NATIVE
 
 
-def link_errno(old: Resolution | None | PathError, new: Resolution | None | PathError) -> int:
+def link_errno(old: Resolution | PathError | None, new: Resolution | PathError | None) -> int:
     """link(2): the old object must be there, the new must not, then the mounts are compared."""
     if isinstance(old, PathError):
         return errno.ENOENT
@@ -101,10 +100,8 @@ def link_errno(old: Resolution | None | PathError, new: Resolution | None | Path
     return errno.EROFS if is_ours(new) else errno.EXDEV
 
 
-def is_ours(side: Resolution | None | PathError) -> bool:
+def is_ours(side: Resolution | PathError | None) -> bool:
     """Whether that side lies below /cvmfs; a name that is missing there is ours too."""
     if isinstance(side, PathError):
         return True
     return side is not None and isinstance(side.target, Node)
-
-

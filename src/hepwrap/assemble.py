@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hepwrap.config import LoadedSettings, Overrides, load
 from hepwrap.errors import HepwrapError, LaunchError, PathError
-from hepwrap.settings import RepositorySettings
+from hepwrap.settings import CacheSettings, RepositorySettings
 
 if TYPE_CHECKING:
     from hepwrap.cache.budget import Budget
     from hepwrap.cache.objects import Objects
-    from hepwrap.settings import CacheSettings
     from hepwrap.vfs.mounts import MountTable
     from hepwrap.vfs.repository import Repository
     from hepwrap.vfs.resolve import Node, Resolver
@@ -141,7 +140,10 @@ def run(loaded: LoadedSettings, command: list[str], environment: Mapping[str, st
     from dataclasses import replace
 
     wanted = tuple(RepositorySettings(name) for name in loaded.required)
-    settings = replace(loaded.job, repositories=wanted)
+    cache = loaded.job.cache
+    if cache.limit is None and cache.share != CacheSettings().share:
+        cache = replace(cache, limit=budget(cache).bytes_allowed())
+    settings = replace(loaded.job, repositories=wanted, cache=cache)
     try:
         from hepwrap import job
         from hepwrap.interpose import launch as _launch  # noqa: F401

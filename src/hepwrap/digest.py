@@ -52,9 +52,11 @@ class Hasher:
         self._state = algorithm.make(b"")
 
     def update(self, data: bytes | memoryview) -> None:
+        """Take in more of the data."""
         self._state.update(data)
 
     def digest(self) -> Digest:
+        """The digest of what was taken in so far."""
         raw = self._state.digest(DIGEST_BYTES) if self._algorithm is SHAKE128 else self._state.digest()
         return Digest(self._algorithm, raw)
 

@@ -47,9 +47,7 @@ def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoRet
     if plan.settings.stats == "-" or plan.settings.verbosity:
         kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 10) if stderr else None
     herald = Herald(stderr, kept)
-    launch.run(
-        command, environment, lambda options: build(plan, options, herald), keep=() if kept is None else (kept,)
-    )
+    launch.run(command, environment, lambda options: build(plan, options, herald), keep=() if kept is None else (kept,))
 
 
 def log_directory(settings: Settings) -> Path | None:
@@ -74,7 +72,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     index = _index.Index(options.window, settings.prefix.encode(), _core.image())
     # The files tell the world of evictions, the world asks for files: tied here, before either is used.
     world: World
-    files = make_files(settings, lambda file: world.evicted(file))
+    files = make_files(settings, lambda file: world.evicted(file))  # noqa: PLW0108 - not there yet
     facts = Facts(files)
     world = World(
         index, Resolver(table, OsHost()), files, StandIns(candidate_directories(dict(os.environ))), facts.magic, log
@@ -193,5 +191,3 @@ def write_stats(path: Path, text: str, log: JobLog) -> None:
         path.write_text(text)
     except OSError as error:
         log(f"the account could not be written to {path}: {error.strerror}")
-
-

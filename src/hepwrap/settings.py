@@ -25,7 +25,7 @@ class FetchSettings:
     fallback_proxy: str = ""
     #: PAC files for `auto`, `;` separated; `auto` in it is http://wpad/wpad.dat [CVMFS_PAC_URLS].
     pac_urls: str = ""
-    #: Seconds to connect, and seconds without a byte, through a proxy [CVMFS_TIMEOUT] and without [CVMFS_TIMEOUT_DIRECT].
+    #: Seconds to connect, and seconds without a byte: through a proxy [CVMFS_TIMEOUT], without [CVMFS_TIMEOUT_DIRECT].
     timeout: float = 5.0
     timeout_direct: float = 10.0
     #: Bytes a second under which a transfer counts as stalled, over one time-out [CVMFS_LOW_SPEED_LIMIT].

@@ -189,7 +189,10 @@ class Book:
 
     def _write_listing(self, at: int, parent_at: int, children: list[tuple[Node, int]]) -> None:
         top = self._nodes[at].mount is self.resolver.mounts.top
-        rows = [self._child(b".", self._numbers[at], stat.S_IFDIR), self._child(b"..", self._numbers[parent_at], stat.S_IFDIR)]
+        rows = [
+            self._child(b".", self._numbers[at], stat.S_IFDIR),
+            self._child(b"..", self._numbers[parent_at], stat.S_IFDIR),
+        ]
         open_to_all = self.is_searched(at) and self.resolver.open_to_all(self._nodes[at])
         for node, child_at in children:
             number = self._numbers[child_at] if child_at else FIRST_INODE

@@ -43,6 +43,10 @@ class ClientLayer:
             return None
         return Value(split(option, text), value.origin)
 
+    def name_of(self, option: Option) -> str:
+        """See Layer."""
+        return option.cvmfs
+
     def parameter(self, name: str) -> Value | None:
         """A parameter as it was written."""
         return self.assigned.get(name) or self.inherited.get(name)

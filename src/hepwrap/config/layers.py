@@ -46,6 +46,10 @@ class Layer(Protocol):
         """What was said about `option` for a repository (None: for the job); None where nothing was."""
         ...
 
+    def name_of(self, option: Option) -> str:
+        """What `option` is called here."""
+        ...
+
 
 def parse_repository(text: str, origin: Origin) -> NamedRepository:
     """`NAME[:TAG][=URL]`; the error names the place."""
@@ -104,6 +108,10 @@ class Arguments:
             return None
         return self._values.get(option.key)
 
+    def name_of(self, option: Option) -> str:
+        """See Layer."""
+        return option.key
+
 
 def from_flags(overrides: Overrides, cwd: Path) -> Arguments:
     """The strongest layer."""
@@ -155,6 +163,10 @@ class BuiltIn:
         if self._domains is None:
             self._domains = read_domains(DATA / "domains.tsv")
         return self._domains.get(fqrn.partition(".")[2], {}).get(option.key)
+
+    def name_of(self, option: Option) -> str:
+        """See Layer."""
+        return option.key
 
 
 def read_domains(path: Path) -> dict[str, dict[str, Value]]:

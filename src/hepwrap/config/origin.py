@@ -17,6 +17,8 @@ class Origin:
     text: str
     #: Whether the person at the keyboard said it just now, so that a mistake in it is one of usage.
     is_flag: bool = False
+    #: Whether the place itself says which option it is about, as flags and variables do.
+    names_option: bool = False
 
     @classmethod
     def line(cls, path: object, number: int) -> Origin:
@@ -26,16 +28,18 @@ class Origin:
     @classmethod
     def environment(cls, name: str) -> Origin:
         """A variable of hepwrap's own environment."""
-        return cls(f"environment {name}")
+        return cls(f"environment {name}", names_option=True)
 
     @classmethod
     def flag(cls, flag: str) -> Origin:
         """An option of the command line, with its dashes."""
-        return cls(f"flag {flag}", is_flag=True)
+        return cls(f"flag {flag}", is_flag=True, names_option=True)
 
     def error(self, message: str) -> HepwrapError:
         """The exception for a mistake made here: UsageError for flags, else ConfigurationError; names the place."""
-        return UsageError(f"{self.text}: {message}") if self.is_flag else ConfigurationError(f"{self.text}: {message}")
+        if self.is_flag:
+            return UsageError(f"{self.text.removeprefix('flag ')}: {message}")
+        return ConfigurationError(f"{self.text}: {message}")
 
     def __str__(self) -> str:
         return self.text

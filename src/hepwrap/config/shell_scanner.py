@@ -6,7 +6,9 @@ over whole and becomes `Refused`; what no POSIX shell understands is one Configu
 
 from __future__ import annotations
 
-from hepwrap.config.shell_words import NAME, Arithmetic, End, Operator, Parameter, Part, Refused, Text, Token, Word
+import re
+
+from hepwrap.config.shell_words import Arithmetic, End, Operator, Parameter, Part, Refused, Text, Token, Word
 from hepwrap.errors import ConfigurationError
 
 _SUBSTITUTION = "command substitution needs a shell, which hepwrap does not run; write the value out"
@@ -15,6 +17,7 @@ _OPERATORS = ("&&", "||", ";;", ";", "\n", "(", ")", "&", "|", "<", ">")
 _ENDS_WORD = frozenset(" \t\n;&|<>()")
 #: What a backslash takes the meaning from inside double quotes.
 _ESCAPED_IN_DOUBLE = frozenset('$`"\\')
+_NAME_OVER_LINES = re.compile(r"(?:\\\n)*[A-Za-z_](?:(?:\\\n)*[A-Za-z0-9_])*")
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0123456789")
 _OPERATORS_WITH_COLON = ("-", "=", "?", "+")
 _PATTERN_OPERATORS = ("##", "#", "%%", "%")
@@ -155,8 +158,9 @@ class Scanner:
                 return Refused(_SUBSTITUTION, line)
 
     def _name(self) -> str:
-        match = NAME.match(self.text, self.position)
-        return self._advance(len(match[0])) if match else ""
+        """A name, "" where none begins here.  Continued lines are joined before anything else is looked at."""
+        match = _NAME_OVER_LINES.match(self.text, self.position)
+        return self._advance(len(match[0])).replace("\\\n", "") if match else ""
 
     def _braced(self, quoted: bool, line: int) -> Part:
         self._advance()

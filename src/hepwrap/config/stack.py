@@ -46,4 +46,9 @@ class Stack:
         try:
             return option.read(value.items[0] if value.items else "")
         except ValueError as error:
-            raise value.origin.error(f"{option.cvmfs or option.key}: {error}") from None
+            name = "" if value.origin.names_option else f"{self._name(key)}: "
+            raise value.origin.error(f"{name}{error}") from None
+
+    def _name(self, key: str) -> str:
+        """What the option is called in the layer that was asked: the client has names of its own."""
+        return self.layers[self.rank(key)].name_of(BY_KEY[key])

@@ -49,6 +49,10 @@ class TomlFile:
                     return table[name][option.key]
         return self.top.get(option.key)
 
+    def name_of(self, option: Option) -> str:
+        """See Layer."""
+        return option.key
+
     def variables_of(self, fqrn: str) -> dict[str, Value]:
         """Values for variant links of a repository, those of its domain included."""
         domain = self.variables.get(("domains", fqrn.partition(".")[2]), {})
