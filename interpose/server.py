@@ -180,7 +180,7 @@ class Server:
                 self._log(f"housekeeping failed: {type(error).__name__}: {error}")
 
     def _at_exit(self) -> None:
-        """In the tracer's thread: the first process is stopped at its end, and must not wait for a full pipe for ever."""
+        """In the tracer's thread: the first process is stopped at its end, and must not wait for ever."""
         try:
             self._report(self)
         except Exception as error:  # the account is not worth the job
