@@ -109,7 +109,8 @@ def served(places: Places) -> Iterator[str]:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         if not url:
-            raise SystemExit(f"demo: hepwrap serve did not start; see {places.root / 'serve.log'}")
+            server.wait()
+            raise SystemExit(f"demo: hepwrap serve did not start:\n{(places.root / 'serve.log').read_text()}")
         try:
             yield f"{url.rstrip('/')}/cvmfs/{NAME}"
         finally:
