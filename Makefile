@@ -3,7 +3,7 @@
 # make venv    the environment of the tests        make lint    what CI checks besides the tests
 # make clean   forget all of it
 #
-# Nothing is installed again unless a source has changed, so a second run needs no network.
+# Nothing is installed again unless a source has changed, come or gone, so a second run needs no network.
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -17,7 +17,7 @@ SOURCES := $(shell find src interpose vfs cache fetchers perf -type f \
 # The stamps stand for, in this order: an environment, what hepwrap needs, hepwrap, what the tests and the linters need.
 MADE := $(VENV)/.made
 NEEDS := $(VENV)/.needs
-INSTALLED := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed-$(shell sha256sum $(sort $(SOURCES)) | sha256sum | cut -c -16)
 TEST_NEEDS := $(VENV)/.test-needs
 LINT_NEEDS := $(VENV)/.lint-needs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -61,9 +61,10 @@ $(LINT_NEEDS): $(MADE) pyproject.toml
 	@touch $@
 
 # build/lib would keep modules that have been deleted; objects of the C parts stay.
-$(INSTALLED): $(NEEDS) $(SOURCES)
+$(INSTALLED): $(NEEDS)
 	@rm -rf build/lib* build/bdist*
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
+	@rm -f $(VENV)/.installed-*
 	@touch $@
 
 clean:
