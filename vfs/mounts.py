@@ -209,7 +209,20 @@ class _Top:
 
     def _directory(self, path: bytes, name: bytes, nlink: int) -> Entry:
         return Entry(
-            path=path, name=name, mode=stat.S_IFDIR | 0o755, size=0, mtime=self._launched, mtime_ns=0, uid=0, gid=0,
-            nlink=nlink, rdev=0, flags=DIRECTORY, link_group=None, digest=None, compression="zlib", symlink=b"",
+            path=path,
+            name=name,
+            mode=stat.S_IFDIR | 0o755,
+            size=0,
+            mtime=self._launched,
+            mtime_ns=0,
+            uid=0,
+            gid=0,
+            nlink=nlink,
+            rdev=0,
+            flags=DIRECTORY,
+            link_group=None,
+            digest=None,
+            compression="zlib",
+            symlink=b"",
             is_nested_mount=False,
         )

@@ -237,8 +237,10 @@ class _Walk:
             return
         attributes = directory.mount.attributes(directory.entry)
         if not may(attributes, self._credentials, X_OK):
-            raise Denied(f"{text(directory.path)} may not be searched by user {self._credentials.uid};"
-                         " ask whoever publishes the repository for access")
+            raise Denied(
+                f"{text(directory.path)} may not be searched by user {self._credentials.uid};"
+                " ask whoever publishes the repository for access"
+            )
 
     def _may_leave(self, directory: HostPath) -> bool:
         """Whether the kernel would find `..` here.  If not, it says why, when it is asked."""
