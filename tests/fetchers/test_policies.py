@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from random import Random
 
 import pytest
@@ -14,6 +16,7 @@ from hepwrap.fetchers.blame import Blame, Fault, fault_of_answer
 from hepwrap.fetchers.failover import Failover
 from hepwrap.fetchers.pace import Pace, Stalled, TooMuch
 from hepwrap.fetchers.retry import Backoff, retrying
+from hepwrap.fetchers.tally import Tally
 from hepwrap.fetchers.verdicts import Verdicts
 from tests.fetchers.clock import Clock
 
@@ -307,3 +310,21 @@ def test_a_long_list_of_servers_still_makes_a_readable_line() -> None:
     text = str(verdict(*(Fault("answered HTTP 500") for _ in range(40))))
     assert "and 36 more" in text
     assert len(text) < 400
+
+
+# The account.
+
+
+def test_no_count_is_lost_however_threads_are_switched() -> None:
+    tally = Tally()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=lambda: [tally.add(requests=1) for _ in range(5000)]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert tally.counters.requests == 40_000
