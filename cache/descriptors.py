@@ -28,6 +28,13 @@ def for_files(soft: int) -> int:
     return soft - min(reserve, soft // 2)
 
 
+def reserved_for_objects() -> int:
+    """How many of those that are kept back may be directories and their like: half."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = soft if soft != resource.RLIM_INFINITY else 1 << 30
+    return (soft - for_files(soft)) // 2
+
+
 def allowed() -> int:
     """Descriptors for opened files under the limit as it is now."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -146,8 +146,11 @@ class Executor:
         if not elf.is_native(head):
             raise _NotExecutable(f"{os.fsdecode(program.name)} is neither a script nor a program for this machine")
         at = self._world.book.inode(program.node)
-        fd = self._world.stand_in(at)
-        copy = self._copy(("virtual", at), fd, question, lambda: at)
+        fd = self._world.hold(at)
+        try:
+            copy = self._copy(("virtual", at), fd, question, lambda: at)
+        finally:
+            os.close(fd)
         return self._plan(first, program, copy or at, question)
 
     def _host_copy(self, program: Program, question: Question) -> int:
@@ -183,7 +186,7 @@ class Executor:
     def _make_copy(self, fd: int, interpreter: Node, question: Question, shown: int) -> int:
         self._check(interpreter, question)
         loader = self._world.book.inode(interpreter)
-        held = os.dup(self._world.stand_in(loader))  # kept open: the copy names it
+        held = self._world.hold(loader)  # kept open: the copy names it
         copy = elf.with_interpreter(fd, b"/proc/%d/fd/%d" % (os.getpid(), held))
         at = self._world.book.copy_of(shown)
         self._world.adopt(at, copy)

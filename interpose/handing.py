@@ -52,7 +52,11 @@ class Listener:
         if token != self.token:
             return
         try:
-            fd = os.open(f"/proc/self/fd/{self._world.stand_in(at)}", flags | os.O_CLOEXEC)
+            held = self._world.hold(at)
+            try:
+                fd = os.open(f"/proc/self/fd/{held}", flags | os.O_CLOEXEC)
+            finally:
+                os.close(held)
         except (HepwrapError, OSError) as error:
             number = error.errno if isinstance(error, OSError) and error.errno else errno_of(error)
             client.send(struct.pack("<i", -(number or errno.EIO)))

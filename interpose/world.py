@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -29,7 +30,10 @@ class Tally:
 
 
 class World:
-    """One launch's index and what fills it.  `log` takes one line."""
+    """One launch's index and what fills it.
+
+    `log` takes one line; `most_objects` says how many descriptors stand-ins other than files may take.
+    """
 
     def __init__(
         self,
@@ -39,32 +43,52 @@ class World:
         standins: StandIns,
         magic: Callable[[Mount], MagicAttributes | None],
         log: Callable[[str], None],
+        *,
+        most_objects: Callable[[], int] = lambda: 1024,
     ) -> None:
         self.index, self.resolver, self.files, self.standins = index, resolver, files, standins
         self.book = Book(index, resolver)
         self.magic, self.log = magic, log
         self.tally = Tally()
-        self._objects: dict[int, int] = {}
+        self._objects: OrderedDict[int, int] = OrderedDict()
+        self._most_objects = most_objects
         self._lock = threading.Lock()
 
-    def stand_in(self, at: int) -> int:
-        """The descriptor that stands for the inode at `at`, made and filled where there is none now."""
+    def stand_in(self, at: int) -> None:
+        """See to it that something stands for the inode at `at`: made, filled, and written down in the index."""
+        os.close(self.hold(at))
+
+    def hold(self, at: int) -> int:
+        """As `stand_in`; a descriptor of the stand-in that is the caller's, whatever is evicted meanwhile."""
         node = self.book.node(at)
-        if node is None:
-            return self._objects[at]
-        if node.entry.is_file:
-            return self._file(at, node).fd
+        if node is not None and node.entry.is_file:
+            return self._hold_file(at, node)
         with self._lock:
-            if at not in self._objects:
-                fd = self.standins.make(node.entry.mode, node.mount.target_of(node.entry))
-                self._publish(at, fd)
-                self._objects[at] = fd
-            return self._objects[at]
+            if node is not None and at not in self._objects:
+                self._leave_room()
+                self._adopt(at, self.standins.make(node.entry.mode, node.mount.target_of(node.entry)))
+            self._objects.move_to_end(at)
+            return os.dup(self._objects[at])
 
     def adopt(self, at: int, fd: int) -> None:
         """Let `fd` stand for the inode for as long as the job lasts (a copy made for executing)."""
-        self._publish(at, fd)
+        with self._lock:
+            self._adopt(at, fd)
+
+    def _adopt(self, at: int, fd: int) -> None:
+        status = os.fstat(fd)
+        self.book.set_standin(at, fd, status.st_dev, status.st_ino)
         self._objects[at] = fd
+
+    def _leave_room(self) -> None:
+        """Descriptors of directories are a quarter of all at most; who still has one open keeps it."""
+        while len(self._objects) >= max(16, self._most_objects()):
+            oldest = next((at for at in self._objects if self.book.node(at) is not None), None)
+            if oldest is None:
+                return
+            fd = self._objects.pop(oldest)
+            self.book.drop_standin(oldest)
+            os.close(fd)
 
     def evicted(self, file: MemoryFile) -> None:
         """MemoryFiles' on_evict: programs must notice before the descriptor is closed."""
@@ -79,31 +103,27 @@ class World:
 
     def read_head(self, node: Node, size: int) -> bytes:
         """The first bytes of a file of the repository."""
-        at = self.book.inode(node)
-        self.stand_in(at)
-        file = self.files.pin(at)
-        if file is None:
-            return self.read_head(node, size)
+        fd = self.hold(self.book.inode(node))
         try:
-            return os.pread(file.fd, size, 0)
+            return os.pread(fd, size, 0)
         finally:
-            self.files.unpin(at)
+            os.close(fd)
 
-    def _file(self, at: int, node: Node) -> MemoryFile:
+    def _hold_file(self, at: int, node: Node) -> int:
         repository = node.mount.repository
         assert repository is not None, "only directories are synthetic"
-        known = self.files.peek(at)
-        file = known or self.files.open(
+        # Pinned, so that it cannot be evicted before all is done: its number would stand there when it is another's.
+        file = self.files.pin(at) or self.files.open(
             at,
             size=node.entry.size,
             parts=repository.parts(node.entry),
             fetcher=repository.fetcher,
             limit=repository.settings.max_object_bytes,
+            pinned=True,
         )
-        if known is None or self.book.descriptor_of(at) != file.fd:
-            self.book.set_standin(at, file.fd, file.device, file.inode)
-        return file
-
-    def _publish(self, at: int, fd: int) -> None:
-        status = os.fstat(fd)
-        self.book.set_standin(at, fd, status.st_dev, status.st_ino)
+        try:
+            if self.book.descriptor_of(at) != file.fd:
+                self.book.set_standin(at, file.fd, file.device, file.inode)
+            return os.dup(file.fd)
+        finally:
+            self.files.unpin(at)

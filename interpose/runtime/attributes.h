@@ -81,9 +81,7 @@ static inline void fill_statfs(struct kernel_statfs *st, const struct inode *ino
 static inline long stat_fd(const struct frame *f, struct kernel_stat *st)
 {
     long r = native(f);
-    if (r < 0 || !ours_by_device(index_of(), st->st_dev))
-        return r;
-    const struct inode *inode = find_identity(index_of(), st->st_dev, st->st_ino);
+    const struct inode *inode = r < 0 ? 0 : standing_in(st->st_dev, st->st_ino, (u32)st->st_nlink);
     if (inode)
         fill_stat(st, inode);
     return r;
@@ -96,9 +94,7 @@ static inline long statx_fd(const struct frame *f, struct kernel_statx *st)
         return r;
     u64 device = ((u64)(st->dev_major & 0xfff) << 8) | (st->dev_minor & 0xff) | ((u64)(st->dev_minor & ~0xffU) << 12) |
                  ((u64)(st->dev_major & ~0xfffU) << 32);
-    if (!ours_by_device(index_of(), device))
-        return r;
-    const struct inode *inode = find_identity(index_of(), device, st->ino);
+    const struct inode *inode = standing_in(device, st->ino, st->nlink);
     if (inode)
         fill_statx(st, inode, (u32)f->a[3]);
     return r;

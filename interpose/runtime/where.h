@@ -21,9 +21,14 @@ static inline const struct inode *inode_at(u64 target)
     return at(index_of(), TARGET_VALUE(target));
 }
 
-static inline int ours_by_device(const struct header *index, u64 device)
+/* The virtual inode that this object of the kernel's stands for, or 0.  Stand-ins have no name: a link count says that
+ * the number has been given to a file of the host since. */
+static inline const struct inode *standing_in(u64 device, u64 number, u32 links)
 {
-    return device == index->file_device || device == index->standin_device;
+    const struct header *index = index_of();
+    if (links || (device != index->file_device && device != index->standin_device))
+        return 0;
+    return find_identity(index, device, number);
 }
 
 /* The virtual inode behind what fstatat(dirfd, path, flags) finds, or 0. */
@@ -32,9 +37,7 @@ static __attribute__((noinline)) const struct inode *identify(int dirfd, const c
     struct kernel_stat st;
     if (raw4(NR_newfstatat, dirfd, path, &st, flags) < 0)
         return 0;
-    if (!ours_by_device(index_of(), st.st_dev))
-        return 0;
-    return find_identity(index_of(), st.st_dev, st.st_ino);
+    return standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink);
 }
 
 static inline const struct inode *identify_fd(int fd)

@@ -57,6 +57,7 @@ def log_directory(settings: Settings) -> Path | None:
 
 def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     """The server of one launch, with every repository of the command line verified.  Raises HepwrapError."""
+    from hepwrap.cache import descriptors
     from hepwrap.interpose import _core
     from hepwrap.interpose.server import Server
     from hepwrap.interpose.standins import StandIns, candidate_directories
@@ -75,7 +76,13 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     files = make_files(settings, lambda file: world.evicted(file))  # noqa: PLW0108 - not there yet
     facts = Facts(files)
     world = World(
-        index, Resolver(table, OsHost()), files, StandIns(candidate_directories(dict(os.environ))), facts.magic, log
+        index,
+        Resolver(table, OsHost()),
+        files,
+        StandIns(candidate_directories(dict(os.environ))),
+        facts.magic,
+        log,
+        most_objects=descriptors.reserved_for_objects,
     )
     facts.world = world
     return Server(
