@@ -15,7 +15,7 @@ from hepwrap.config.origin import Origin, Value
 from hepwrap.config.shell_expand import Expander
 from hepwrap.config.shell_pattern import compile_basic, compile_pattern
 from hepwrap.config.shell_test import Files, NotATest, holds
-from hepwrap.config.shell_words import ASSIGNMENT, NAME, Word
+from hepwrap.config.shell_words import NAME, Word
 from hepwrap.errors import ConfigurationError
 
 #: Files that include each other deeper than this include themselves.
@@ -175,8 +175,7 @@ class _Script:
             assignment = word.assignment()
             name = assignment[0] if assignment else self.expander.text(word)
             if not NAME.fullmatch(name):
-                match = ASSIGNMENT.match(name)
-                raise self.error(f"{(match[1] if match else name)[:60]!r} is no name of a variable", line)
+                raise self.error(f"{name[:60]!r} is no name of a variable", line)
             if assignment:
                 self.set(name, self.expander.text(assignment[1]), word.line)
             if readonly:

@@ -183,7 +183,7 @@ class Scanner:
         return Parameter(name, operator, argument, quoted, line)
 
     def _operator(self, line: int) -> str:
-        if self._peek() == "}":
+        if self._peek() in ("}", ""):
             return ""
         for operator in _PATTERN_OPERATORS:
             if self.text.startswith(operator, self.position):
