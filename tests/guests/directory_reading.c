@@ -65,7 +65,7 @@ static void with_buffer(const char *path, size_t size)
 	while ((got = take(fd, size, 1)) > 0)
 		;
 	if (got < 0)
-		printf("buffer of %zu: -1 %s after %s\n", size, error_name(errno), count ? "some" : "none");
+		printf("buffer of %zu: -1 %s\n", size, error_name(errno)); /* after how many is the file system's order */
 	else
 		printf("buffer of %zu: %d names, hash %016llx\n", size, count, (unsigned long long)hash_names());
 	close(fd);
@@ -113,7 +113,7 @@ static void positions(const char *path)
 	wait(&status);
 	printf("a child reads on where the parent stopped: %s\n", status == 0 ? "yes" : "no");
 	printf("and the parent then is at the end: %s\n", rest(fd) == 0 ? "yes" : "no");
-	report("read of a directory", read(fd, &first, sizeof first));
+	printf("read of a directory: %s\n", read(fd, &first, sizeof first) < 0 ? "fails" : "succeeds"); /* EISDIR or EINVAL */
 	close(fd);
 	close(twin);
 }
@@ -146,7 +146,7 @@ static void seeking(const char *path)
 
 int main(int argc, char **argv)
 {
-	static const size_t sizes[] = {0, 1, 23, 24, 32, 64, 280, 512, 4096, 131072};
+	static const size_t sizes[] = {0, 1, 23, 64, 280, 512, 4096, 131072};
 	int fd;
 	need_arguments(argc, 1, "directory_reading DIRECTORY");
 	listing(argv[1]);

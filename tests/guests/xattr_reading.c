@@ -57,7 +57,8 @@ int main(int argc, char **argv)
 			value(argv[i], fd, name);
 		report("  an attribute that is not there", getxattr(argv[i], "user.not_there", buffer, sizeof buffer));
 		report("  the same, of the link itself", lgetxattr(argv[i], "user.not_there", buffer, sizeof buffer));
-		report("  a name without a class", getxattr(argv[i], "classless", buffer, sizeof buffer));
+		printf("  a name without a class: %s\n", /* EOPNOTSUPP or ENODATA, as the file system likes */
+		       getxattr(argv[i], "classless", buffer, sizeof buffer) < 0 ? "fails" : "is there");
 		report("  an empty name", getxattr(argv[i], "", buffer, sizeof buffer));
 		if (fd >= 0)
 			close(fd);
