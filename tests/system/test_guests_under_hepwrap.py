@@ -140,7 +140,7 @@ OPEN: dict[str, str] = {
     "stat of links": FLAGS,
     "stat of odd paths": FLAGS,
     "open": "F_GETFL lacks O_NOFOLLOW, O_APPEND, O_SYNC, O_NOATIME; openat2 takes unknown flags; O_CREAT|O_DIRECTORY",
-    "access": "faccessat2 with AT_EMPTY_PATH on a file's descriptor is ENOTDIR; bad flags; a bad mode is EINVAL before ENOENT",
+    "access": "faccessat2 with AT_EMPTY_PATH on a file's descriptor is ENOTDIR; bad flags; bad modes of missing files",
     "readlink": "an empty path is EINVAL on what is no link (ENOENT); a size of 0 or less is EINVAL before ENOENT",
     "names": "/proc/*/fd/N and /proc/*/cwd show memory files and stand-ins",
     "descriptors over sockets": "/proc/self/fd/N shows memory files and stand-ins",
