@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+
 from hepwrap.config import NamedRepository, Overrides, parse_repository
 from hepwrap.config.origin import BUILT_IN, Origin
 from hepwrap.errors import ConfigurationError, UsageError

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hepwrap.config.toml_file import lines_of_keys, read
-from hepwrap.errors import ConfigurationError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hepwrap.config.toml_file import lines_of_keys, read
+from hepwrap.errors import ConfigurationError
 from tests.helpers.front import PEM, FakeMachine
 
 FQRN = "atlas.cern.ch"

@@ -18,7 +18,7 @@ usage: hepwrap [run] [options] -- COMMAND...
 Runs an unmodified program in a world where /cvmfs exists; nothing is mounted, nobody is root.
 """
 _END = """\
-`hepwrap SUBCOMMAND --help` shows what a subcommand takes.  Configuration: hepwrap(1), docs/configuration.md.
+`hepwrap SUBCOMMAND --help` shows what a subcommand takes; hepwrap(1) says more.
 """
 
 
