@@ -175,9 +175,10 @@ def in_another_process(file: sealed.MemoryFile, code: str) -> None:
         "os.pread(fd, 1, 5)",
         "mmap.mmap(fd, 10, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)",
         "mmap.mmap(fd, 10, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_EXEC)",
+        "os.sendfile(os.open('/dev/null', os.O_WRONLY), fd, 0, 1)",
         "os.spawnv(os.P_WAIT, path, ['x'])",
     ],
-    ids=["read", "pread", "private mapping", "shared mapping", "exec"],
+    ids=["read", "pread", "private mapping", "shared mapping", "sendfile", "exec"],
 )
 def test_use_by_another_process_moves_the_time_of_last_read(file: sealed.MemoryFile, use: str) -> None:
     os.utime(file.fd, ns=(1, 1))
@@ -190,9 +191,19 @@ def test_use_by_another_process_moves_the_time_of_last_read(file: sealed.MemoryF
     assert sealed.last_read(file) > 2
 
 
-def test_opening_alone_does_not_move_it(file: sealed.MemoryFile) -> None:
+@pytest.mark.parametrize(
+    "use", ["pass", "os.read(os.open(path, os.O_RDONLY | os.O_NOATIME), 1)"], ids=["open", "noatime"]
+)
+def test_opening_alone_and_shy_reading_do_not_move_it(file: sealed.MemoryFile, use: str) -> None:
     os.utime(file.fd, ns=(1, 1))
-    in_another_process(file, "pass")
+    in_another_process(file, use)
+    assert sealed.last_read(file) == 1
+
+
+def test_touching_what_is_mapped_does_not_move_it(file: sealed.MemoryFile) -> None:
+    with mmap.mmap(file.fd, 10, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ) as view:
+        os.utime(file.fd, ns=(1, 1))
+        assert view[:2] == b"#!"
     assert sealed.last_read(file) == 1
 
 
