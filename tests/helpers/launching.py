@@ -2,7 +2,7 @@
 
     launcher.run(["ls", "/cvmfs/test.hep.example"]).stdout       # bytes: names need not be UTF-8
     launcher.native(["ls", tree])                                # the same user, without hepwrap
-    launcher.ok([...]) -> bytes                                  # fails the test unless it ended with 0 and said nothing
+    launcher.ok([...]) -> bytes                                  # fails the test unless all went well
 
 A launcher is made for one set of repositories and one set of options (`--no-patch`, or none); the tests get it from the
 fixtures of `tests/system/conftest.py`, once each way.

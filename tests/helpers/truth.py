@@ -72,13 +72,17 @@ def absolute(path: str) -> bytes:
 
 def listing() -> list[Row]:
     """Every entry, in the order of the table."""
-    return [
-        Row(
-            absolute(path), kind, int(mode, 8), int(uid), int(gid), int(size), int(seconds) * 10**9 + int(nanoseconds),
-            int(nlink), None if group == "-" else group, int(rdev), None if digest == "-" else digest,
-        )
-        for path, kind, mode, uid, gid, size, seconds, nanoseconds, nlink, group, rdev, _, digest in table("listing.tsv")
-    ]  # fmt: skip
+    return [row_of(*fields) for fields in table("listing.tsv")]
+
+
+def row_of(path: str, kind: str, mode: str, uid: str, gid: str, size: str, *rest: str) -> Row:
+    """One line of the listing."""
+    seconds, nanoseconds, nlink, group, rdev, _, digest = rest
+    time = int(seconds) * 10**9 + int(nanoseconds)
+    return Row(
+        absolute(path), kind, int(mode, 8), int(uid), int(gid), int(size), time,
+        int(nlink), None if group == "-" else group, int(rdev), None if digest == "-" else digest,
+    )  # fmt: skip
 
 
 def symlinks(name: str) -> dict[bytes, bytes]:

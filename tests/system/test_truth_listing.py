@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pytest
 
-from tests.helpers import truth
+from tests.helpers import truth, walking
 from tests.helpers.launching import Done, Launcher, quiet
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.truth import ROOT, Row
@@ -184,46 +183,25 @@ def parse_getfattr(text: bytes) -> dict[bytes, dict[bytes, bytes]]:
     return found
 
 
-WALK = """
-import hashlib, json, os, sys
-top, found = sys.argv[1], {}
-def note(path):
-    status = os.lstat(path)
-    digest = hashlib.file_digest(open(path, 'rb'), 'sha256').hexdigest() if (status.st_mode >> 12) == 8 else None
-    target = os.readlink(path) if (status.st_mode >> 12) == 10 else None
-    names = {} if path == top else {n: os.getxattr(path, n, follow_symlinks=False).hex()
-                                    for n in os.listxattr(path, follow_symlinks=False)}
-    found[os.fsencode(path).hex()] = [
-        status.st_mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns, status.st_nlink,
-        status.st_rdev, status.st_ino, status.st_dev, target and os.fsencode(target).hex(), digest, names]
-note(top)
-for directory, names, files in os.walk(top):
-    for name in names + files:
-        note(os.path.join(directory, name))
-print(json.dumps(found))
-"""
-
-
 def test_os_walk_shows_every_entry_with_content_and_attributes(root_launcher: Launcher, rows: list[Row]) -> None:
-    command = [root_launcher.user.python, "-c", WALK, TOP]
-    found = json.loads(root_launcher.ok(command, env={**RECORDED, **VARIABLES}))
-    shown = {bytes.fromhex(path): fields for path, fields in found.items()}
+    command = walking.command(root_launcher.user.python, TOP)
+    walk = walking.parse(root_launcher.ok(command, env={**RECORDED, **VARIABLES}))
     links = truth.symlinks("symlinks_env.tsv")
     attributes = truth.user_attributes()
+    assert set(walk.entries) == {row.path[len(ROOT) :] for row in rows}
     for row in rows:
-        mode, uid, gid, size, mtime, nlink, rdev, _, _, target, digest, names = shown.pop(row.path)
-        assert (mode, uid, gid, mtime, nlink) == (row.mode, row.uid, row.gid, row.mtime_ns, row.nlink), row
-        assert rdev == row.rdev, row
+        shown = walk.entries[row.path[len(ROOT) :]]
+        for name in ("mode", "uid", "gid", "mtime_ns", "nlink", "rdev", "sha256"):
+            assert shown[name] == getattr(row, name), (row, name)
         if row.kind == "l":
-            assert bytes.fromhex(target or "") == links[row.path]
-            assert size == len(links[row.path])
+            assert bytes.fromhex(shown["target"]) == links[row.path]
+            assert shown["size"] == len(links[row.path])
         else:
-            assert (size, digest, target) == (row.size, row.sha256, None), row
+            assert (shown["size"], shown["target"]) == (row.size, None), row
         stored = {name.decode(): value.hex() for name, value in attributes.get(row.path, {}).items()}
-        assert names == stored, row
-    assert shown == {}
-    assert len({fields[8] for fields in found.values()}) == 1, "one repository is one device"
-    inodes_follow_the_link_groups({bytes.fromhex(p): b"%d" % fields[7] for p, fields in found.items()}, rows)
+        assert row.path == ROOT or shown["attributes"] == stored, row
+    assert len({facts["device"] for facts in walk.entries.values()}) == 1, "one repository is one device"
+    inodes_follow_the_link_groups({ROOT + p: b"%d" % facts["inode"] for p, facts in walk.entries.items()}, rows)
 
 
 def test_an_entry_has_the_same_inode_from_every_side(launcher: Launcher) -> None:
