@@ -123,10 +123,11 @@ class MemoryFiles:
             return self._files.get(key)
 
     def pin(self, key: Hashable) -> MemoryFile | None:
-        """Keep `key` from being evicted until `unpin(key)`; None, and nothing pinned, if it is not there."""
+        """Keep `key` from being evicted until `unpin(key)`: a use. None, and nothing pinned, if it is not there."""
         with self._changed:
             file = self._files.get(key)
             if file is not None:
+                self._ledger.touch(key, self._clock())
                 self._ledger.pin(key)
             return file
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from hepwrap.cache import budget, descriptors
 from hepwrap.cache.budget import INTERVAL, FixedBudget, JobBudget, squeezed
-from hepwrap.cache.trimmer import Trimmer
-from tests.helpers.memory_fetcher import PATIENCE
 
 GIB = 1 << 30
 
@@ -178,28 +175,3 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     code = "import sys, hepwrap.cache.memory; print(*({'psutil', 'requests', 'concurrent.futures'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
-
-
-# The timer.
-
-
-def test_the_timer_trims_until_it_is_stopped() -> None:
-    trims = threading.Semaphore(0)
-    calls: list[int] = []
-
-    def trim() -> None:
-        calls.append(1)
-        trims.release()
-
-    timer = Trimmer(trim, pace=0.001)
-    timer.start()
-    for _ in range(3):
-        assert trims.acquire(timeout=PATIENCE)
-    timer.stop()
-    after = len(calls)
-    assert not any(thread.name == "hepwrap-trim" for thread in threading.enumerate())
-    assert len(calls) == after
-
-
-def test_a_timer_that_never_started_stops() -> None:
-    Trimmer(lambda: None).stop()

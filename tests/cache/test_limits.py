@@ -37,6 +37,15 @@ def test_the_least_recently_asked_for_leaves_first(make_store: MakeStore) -> Non
     assert [file.key for file in store.evicted] == ["b"]
 
 
+def test_a_pin_counts_as_use(make_store: MakeStore) -> None:
+    store = make_store(30, clock=iter(range(10**18, 10**18 + 100)).__next__)
+    fill(store, "abc")
+    store.files.pin("a")
+    store.files.unpin("a")
+    fill(store, "d")
+    assert store.held() == {"c", "a", "d"}
+
+
 def test_a_read_by_another_process_counts_as_use(make_store: MakeStore) -> None:
     store = make_store(30)
     fill(store, "abc")
