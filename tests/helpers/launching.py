@@ -47,7 +47,7 @@ class Launcher:
 
     def command(self, words: Sequence[Word], *more: str) -> list[Word]:
         """The whole launch; `more` options go before the `--`."""
-        return [*self._prefix(), *self.hepwrap(), *self.flags, *self.options, *more, "--", *words]
+        return [*self.prefix(), *self.hepwrap(), *self.flags, *self.options, *more, "--", *words]
 
     def run(self, words: Sequence[Word], *more: str, env: Mapping[str, str] | None = None, **options: Any) -> Done:
         """Run it under hepwrap to its end."""
@@ -55,17 +55,18 @@ class Launcher:
 
     def native(self, words: Sequence[Word], *, env: Mapping[str, str] | None = None, **options: Any) -> Done:
         """Run it as the same user without hepwrap."""
-        return self._run([*self._prefix(), *words], env, options)
+        return self._run([*self.prefix(), *words], env, options)
 
     def look(self, subcommand: str, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> Done:
         """`hepwrap ls`, `cat`, `stat` ... with the same repositories."""
-        return self._run([*self._prefix(), *self.hepwrap(), subcommand, *self.flags, *words], env, options)
+        return self._run([*self.prefix(), *self.hepwrap(), subcommand, *self.flags, *words], env, options)
 
     def ok(self, words: Sequence[Word], *more: str, env: Mapping[str, str] | None = None, **options: Any) -> bytes:
         """Its standard output, of a run that ended with 0 and wrote nothing to standard error."""
         return quiet(self.run(words, *more, env=env, **options))
 
-    def _prefix(self) -> list[str]:
+    def prefix(self) -> list[str]:
+        """What to write before a command to run it as the user."""
         return [] if self.as_tester else self.user.prefix()
 
     def _testers_home(self) -> str:

@@ -1,0 +1,143 @@
+"""Published by `hepwrap publish`, served by `hepwrap serve`, read under hepwrap: equal to the tree on disk.
+
+The truth is the kernel's own word on the original tree, told by the same program as the same user.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import walking
+from tests.helpers.launching import Launcher, quiet
+from tests.helpers.publishing import Published, publish_and_serve
+from tests.helpers.unprivileged import UID, Unprivileged
+from tests.vfs_publish import odd_tree
+
+NAME = "odd.hep.example"
+IS_ROOT = os.geteuid() == 0
+RECORDED = {"CVMFS_CLAIM_OWNERSHIP": "no"}
+VARIANT = b"/links/variant"
+
+
+@pytest.fixture(scope="module")
+def published(unprivileged: Unprivileged) -> Iterator[Published]:
+    """The odd tree, published by whoever runs the tests, in a place that the ordinary user can enter."""
+    place = unprivileged.home.parent / "published"
+    (place / "tree").mkdir(parents=True)
+    odd_tree.make(place / "tree", privileged=IS_ROOT)
+    for index, name in enumerate(("a", "b", "c")):
+        (place / "tree" / "catalogues" / name).mkdir(parents=True)
+        (place / "tree" / "catalogues" / name / ".cvmfscatalog").touch()
+        (place / "tree" / "catalogues" / name / "file").write_text(name * (index + 1))
+    os.chmod(place / "tree", 0o755)
+    tester = Launcher(unprivileged, [], [], as_tester=True)
+    with publish_and_serve(tester, NAME, place / "tree", place) as served:
+        yield served
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def wrapped(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Launcher:
+    return Launcher(unprivileged, published.flags, patching)
+
+
+def walks(launcher: Launcher, tree: Path) -> tuple[walking.Walk, walking.Walk]:
+    """What the kernel says of the tree, and what the program is shown under hepwrap."""
+    python = launcher.user.python
+    native = walking.parse(quiet(launcher.native(walking.command(python, tree))))
+    shown = walking.parse(launcher.ok(walking.command(python, f"/cvmfs/{NAME}"), env=RECORDED))
+    return native, shown
+
+
+def assert_equal(native: walking.Walk, shown: walking.Walk) -> None:
+    """Every fact but those that a catalogue does not record: a directory's size on disk."""
+    assert set(shown.entries) == set(native.entries)
+    there, here = shown.told(), native.told()
+    assert bytes.fromhex(there[VARIANT].pop("target")) == b"v1/bin", "the one link with a variable is expanded"
+    assert bytes.fromhex(here[VARIANT].pop("target")) == b"$(HEPVER:-v1)/bin"
+    assert (there[VARIANT].pop("size"), here[VARIANT].pop("size")) == (6, 17)
+    for path, facts in here.items():
+        assert there[path] == facts, path
+    assert shown.groups() == native.groups()
+    assert shown.refused == native.refused
+
+
+def test_the_tree_comes_back_equal_for_an_ordinary_user(wrapped: Launcher, published: Published) -> None:
+    """Including what is refused: the modes 0400 and 0600 are root's files."""
+    native, shown = walks(wrapped, published.tree)
+    assert_equal(native, shown)
+    if IS_ROOT:
+        assert native.entries[b"/modes/400"]["sha256"] == "EACCES"
+
+
+def test_the_tree_comes_back_equal_for_who_may_read_all(wrapped: Launcher, published: Published) -> None:
+    tester = Launcher(wrapped.user, wrapped.flags, wrapped.options, as_tester=True)
+    native, shown = walks(tester, published.tree)
+    assert_equal(native, shown)
+    assert native.entries[b"/modes/400"]["sha256"] != "EACCES"
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give the tree to an ordinary user")
+def test_an_ordinary_user_does_the_whole_way_alone(unprivileged: Unprivileged, patching: list[str]) -> None:
+    """keygen, publish, serve and the launch, all without any privilege."""
+    place = unprivileged.home / f"alone{''.join(patching)}"
+    (place / "tree").mkdir(parents=True)
+    odd_tree.make(place / "tree", privileged=False)
+    for path in odd_tree.paths(place):
+        os.lchown(os.fsencode(place) + path, UID, UID)
+    user = Launcher(unprivileged, [], patching)
+    with publish_and_serve(user, NAME, place / "tree", place) as served:
+        launcher = Launcher(unprivileged, served.flags, patching)
+        native, shown = walks(launcher, place / "tree")
+        assert_equal(native, shown)
+        assert native.entries[b"/modes/400"]["uid"] == UID
+
+
+def test_recursive_comparison_by_diff_finds_nothing(wrapped: Launcher, published: Published) -> None:
+    for name in ("odd names", "times", "catalogues", "attributes"):
+        assert wrapped.ok(["diff", "-r", "--no-dereference", published.tree / name, f"/cvmfs/{NAME}/{name}"]) == b""
+
+
+def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launcher, published: Published) -> None:
+    """cp -a reads modes, times, links, attributes and holes."""
+    target = wrapped.user.home / f"copy{''.join(wrapped.options)}"
+    names = [
+        f"/cvmfs/{NAME}/{name}" for name in ("odd names", "times", "attributes", "sparse", "links/one", "links/two")
+    ]
+    wrapped.ok(["mkdir", target])
+    wrapped.ok(["cp", "-a", *names, target])
+    copied = walking.parse(quiet(wrapped.native(walking.command(wrapped.user.python, target))))
+    original = walking.parse(quiet(wrapped.native(walking.command(wrapped.user.python, published.tree))))
+    for path, facts in copied.told("uid", "gid", "size", "may").items():
+        if path and not path.startswith((b"/one", b"/two")):
+            assert facts == original.told("uid", "gid", "size", "may")[path], path
+    assert copied.entries[b"/one"]["inode"] == copied.entries[b"/two"]["inode"]
+
+
+def test_a_new_revision_is_seen_by_the_next_launch_and_not_by_a_running_one(
+    unprivileged: Unprivileged, patching: list[str], tmp_path: Path
+) -> None:
+    place = unprivileged.home.parent / f"revisions{''.join(patching)}"
+    (place / "tree").mkdir(parents=True)
+    (place / "tree" / "file").write_text("first\n")
+    tester = Launcher(unprivileged, [], [], as_tester=True)
+    with publish_and_serve(tester, NAME, place / "tree", place) as served:
+        launcher = Launcher(unprivileged, served.flags, patching)
+        words = launcher.command(["sh", "-c", f"cat /cvmfs/{NAME}/file; read go; cat /cvmfs/{NAME}/*"])
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=unprivileged.environment(), cwd=unprivileged.home
+        ) as running:
+            assert running.stdout is not None
+            assert running.stdout.readline() == b"first\n"
+            (place / "tree" / "file").write_text("second\n")
+            (place / "tree" / "new").write_text("new\n")
+            quiet(served.publish_again())
+            shown, _ = running.communicate(b"go\n", timeout=60)
+        assert shown == b"first\n"
+        assert launcher.ok(["sh", "-c", f"cat /cvmfs/{NAME}/*"]) == b"second\nnew\n"
