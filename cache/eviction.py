@@ -74,12 +74,15 @@ class Ledger(Generic[Key]):
 
         None is only ever said while another file is being made, so an asker never waits for nothing.
         """
-        if self._pinned_bytes + self.making + size > allowed.bytes or self._crowd() + 1 > allowed.files:
-            fits_alone = self._pinned_bytes + size <= allowed.bytes and self._pinned_files < allowed.files
-            if self._making and (fits_alone or self._exception is not None):
+        room = self._pinned_bytes + self.making + size <= allowed.bytes
+        seat = self._pinned_files + len(self._making) < allowed.files
+        if not (room and seat):
+            comes = (not room and self._pinned_bytes + size <= allowed.bytes) or (
+                not seat and self._pinned_files < allowed.files
+            )
+            if self._making and (comes or self._exception is not None):
                 return None
-            if not fits_alone:
-                self._exception = key
+            self._exception = key
         leaving = self._take(Allowed(allowed.bytes - size, allowed.files - 1), look)
         self._making[key] = size
         if key != self._exception:
@@ -131,10 +134,6 @@ class Ledger(Generic[Key]):
         """A quarter of the files, at least one: for when the kernel refuses memory or descriptors."""
         keep = len(self._rows) - max(1, len(self._rows) // 4)
         return self._take(Allowed(self.held + self.making, keep + len(self._making)), look)
-
-    def _crowd(self) -> int:
-        """Files that there would be if everything left that may leave."""
-        return self._pinned_files + len(self._making)
 
     def _made(self, key: Key) -> int:
         size = self._making.pop(key)

@@ -131,6 +131,16 @@ def test_what_does_not_fit_beside_files_being_made_waits_and_sends_nobody_away()
     assert ledger.admit("c", 600, ROOMY, unseen) == ["a", "b"]
 
 
+def test_a_large_file_takes_no_descriptor_that_is_not_there() -> None:
+    ledger = with_files()
+    two = Allowed(100, 2)
+    assert ledger.admit("a", 1, two, unseen) == []
+    assert ledger.admit("b", 1, two, unseen) == []
+    assert ledger.admit("large", 5000, two, unseen) is None
+    ledger.settle("a", 1)
+    assert ledger.admit("large", 5000, two, unseen) == ["a"]
+
+
 def test_relief_takes_a_quarter_and_at_least_one() -> None:
     ledger = with_files(*"abcdefgh")
     assert ledger.relieve(unseen) == ["a", "b"]
