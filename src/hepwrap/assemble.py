@@ -29,6 +29,8 @@ Log = Callable[[str], None]
 
 def say(line: str) -> None:
     """One line for the user, on stderr."""
+    if sys.stderr is None:  # The shell has closed it, and print() would turn to stdout.
+        return
     print(f"hepwrap: {one_line(line)}", file=sys.stderr, flush=True)
 
 
@@ -53,17 +55,20 @@ def configuration(overrides: Overrides | None = None, *, warn: Log = say, log: L
 
     loaded = load(
         overrides,
-        environ=_decodable(os.environ),
-        cwd=Path.cwd(),
+        environ=dict(os.environ),
+        cwd=_current_directory(),
         read_config_repository=read_config_repository,
         warn=warn,
     )
     return loaded
 
 
-def _decodable(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment as it is now: what a program does to its own later does not count."""
-    return dict(environ)
+def _current_directory() -> Path:
+    """Where this process is; the root, where that directory has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
 
 
 def state_directory(loaded: LoadedSettings) -> StateDirectory | None:

@@ -300,6 +300,26 @@ def test_a_key_file_that_holds_something_else_says_what(machine: FakeMachine, co
         machine.load().repository("atlas.cern.ch")
 
 
+def test_an_empty_directory_for_all_domains_leaves_the_built_in_keys(machine: FakeMachine) -> None:
+    machine.write("/etc/cvmfs/default.conf", "CVMFS_KEYS_DIR=/etc/cvmfs/keys")
+    machine.write("/etc/cvmfs/keys/cern.ch/installed.pub", PEM)
+    cern, egi = (machine.load().repository(name) for name in ("atlas.cern.ch", "atlas.egi.eu"))
+    assert cern is not None
+    assert egi is not None
+    assert [key.name for key in (*cern.public_keys, *egi.public_keys)] == ["installed.pub", "egi.eu.pub"]
+
+
+def test_a_directory_that_cannot_be_listed_is_an_error(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.write("/etc/cvmfs/default.d/x.conf", "")
+
+    def denied(_path: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("hepwrap.config.sources.os.listdir", denied)
+    with pytest.raises(ConfigurationError, match=r"/etc/\S+: cannot be listed \(Permission denied\); make it readable"):
+        machine.load().repository("atlas.cern.ch")
+
+
 def test_servers_without_a_key_are_refused(machine: FakeMachine) -> None:
     machine.write("/etc/cvmfs/default.local", "CVMFS_SERVER_URL=http://x")
     with pytest.raises(ConfigurationError, match=r"no master public key is known for one\.example\.org.*--key FILE"):

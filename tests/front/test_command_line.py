@@ -224,3 +224,23 @@ def test_a_full_disk_is_one_line(cli: Cli) -> None:
         )
     assert result.stderr == b"hepwrap: No space left on device\n"
     assert result.returncode == 125
+
+
+@pytest.mark.parametrize("closing", ["1>&-", "2>&-", "1>&- 2>&-"])
+def test_closed_streams_change_no_exit_code_and_mix_nothing(tmp_path: Path, closing: str) -> None:
+    script = f'"$@" {closing}'
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "hepwrap"]
+    failed = subprocess.run([*command, "ls", "x"], capture_output=True, env=environ, check=False, cwd=tmp_path)
+    assert (failed.returncode, failed.stdout) == (2, b"")
+    assert failed.stderr.count(b"\n") == (0 if "2>&-" in closing else 1)
+    fine = subprocess.run([*command, "showconfig"], capture_output=True, env=environ, check=False, cwd=tmp_path)
+    assert (fine.returncode, fine.stderr) == (0, b"")
+
+
+def test_a_current_directory_that_is_gone_is_no_obstacle(tmp_path: Path) -> None:
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    command = ["sh", "-c", script, "sh", sys.executable, "-P", "-m", "hepwrap", "showconfig"]
+    result = subprocess.run(command, capture_output=True, env=environ, check=False, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, b"")

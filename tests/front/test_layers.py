@@ -247,6 +247,24 @@ def test_a_bad_value_of_a_flag_names_the_flag(machine: FakeMachine) -> None:
         _ = machine.load(Overrides(values={"cache_size": ("x",)})).job
 
 
+def test_variables_may_be_named_as_the_flag(machine: FakeMachine, tmp_path: Path) -> None:
+    environ = {"HEPWRAP_KEY": with_key(tmp_path), "HEPWRAP_REPO": "a.b=/x"}
+    found = machine.load(environ=environ).repository("a.b")
+    assert found is not None
+    assert found.public_keys == (tmp_path / "k.pub",)
+
+
+def test_a_closed_directory_holds_no_configuration(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.here("verbose = 1")
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda _self: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    with pytest.raises(ConfigurationError, match=r"hepwrap\.toml: cannot be read \(Permission denied\)"):
+        _ = machine.load().job
+    monkeypatch.setattr("os.path.lexists", lambda _path: False)
+    assert machine.load().job.verbosity == 0
+
+
 def test_other_variables_that_begin_like_ours_are_nobodys_business(machine: FakeMachine) -> None:
     assert machine.load(environ={"HEPWRAP_DEBUG": "1", "HEPWRAP_SHARED": "/x"}).job == machine.load().job
 

@@ -85,7 +85,7 @@ def state(loaded: LoadedSettings) -> Iterator[Finding]:
     if directory is None:
         yield Finding(WARN, "state directory", "none", "without HOME, going back to old revisions goes unnoticed")
         return
-    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    existing = next(path for path in (directory, *directory.parents) if os.path.exists(path))
     if os.access(existing, os.W_OK | os.X_OK):
         yield Finding(OK, "state directory", str(directory))
     else:

@@ -25,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
     name, words = split_command(argv)
     try:
         code = _dispatch(name, words, argv)
-        sys.stdout.flush()
+        _flush()
         return code
     except BrokenPipeError:
         _abandon_stdout()
@@ -109,7 +109,7 @@ def _tell(error: Exception) -> None:
     from hepwrap.assemble import say
 
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:
         _abandon_stdout()
     say(_sentence(error))
@@ -124,6 +124,12 @@ def _sentence(error: Exception) -> str:
     from hepwrap.cli.mishap import describe
 
     return f"{describe(error)}; HEPWRAP_DEBUG=1 shows more"
+
+
+def _flush() -> None:
+    """What was printed goes out now, where its failing can still be told."""
+    if sys.stdout is not None:  # None: the shell has closed it
+        sys.stdout.flush()
 
 
 def _abandon_stdout() -> None:

@@ -139,6 +139,8 @@ def write(data: bytes) -> None:
     """Bytes to stdout, as they are."""
     import sys
 
+    if sys.stdout is None:
+        raise UsageError("standard output is closed; open it, or send it to /dev/null")
     sys.stdout.buffer.write(data)
 
 
@@ -146,14 +148,15 @@ def flush() -> None:
     """What was written goes out before a line on stderr does."""
     import sys
 
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def is_terminal() -> bool:
     """Whether a person reads stdout."""
     import sys
 
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def shown(name: bytes) -> bytes:

@@ -127,9 +127,10 @@ def from_environment(environ: Mapping[str, str], cwd: Path, named: frozenset[str
     """HEPWRAP_ variables; other names that begin so are nobody's business here."""
     values: dict[str, Value] = {}
     for key, option in OURS.items():
-        text = environ.get(option.variable)
-        if text:
-            values[key] = Value(located(option, split(option, text), cwd), Origin.environment(option.variable))
+        variable = next((name for name in option.variables if environ.get(name)), None)
+        if variable is not None:
+            items = located(option, split(option, environ[variable]), cwd)
+            values[key] = Value(items, Origin.environment(variable))
     origin = Origin.environment("HEPWRAP_REPO")
     repositories = [parse_repository(item, origin) for item in values.get("repo", Value((), origin)).items]
     everyone = named | {each.name for each in repositories}

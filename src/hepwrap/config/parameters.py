@@ -47,9 +47,12 @@ class Option:
     is_ours: bool = True
 
     @property
-    def variable(self) -> str:
-        """The variable of hepwrap's environment."""
-        return "HEPWRAP_" + self.key.upper()
+    def variables(self) -> tuple[str, ...]:
+        """The variables of hepwrap's environment: named as the key and, where that differs, as the flag."""
+        names = [self.key]
+        if self.flag.startswith("--") and not self.flag.startswith("--no-"):
+            names.append(self.flag.removeprefix("--").replace("-", "_"))
+        return tuple(dict.fromkeys(f"HEPWRAP_{name.upper()}" for name in names))
 
 
 _JOB, _NAMED, _ONE = Scope.JOB, Scope.NAMED, Scope.ONE

@@ -16,7 +16,7 @@ from hepwrap.config.client_files import ETC, ClientLayer
 from hepwrap.config.held_file import is_held
 from hepwrap.config.layers import BuiltIn
 from hepwrap.config.origin import Value
-from hepwrap.config.parameters import OPTIONS
+from hepwrap.config.parameters import BY_KEY, OPTIONS
 from hepwrap.config.sources import Sources
 from hepwrap.config.stack import Stack
 from hepwrap.errors import ConfigurationError
@@ -123,10 +123,30 @@ def _public_keys(view: View) -> tuple[Path, ...]:
             f"no master public key is known for {view.fqrn}, so nothing it says could be believed; "
             f"name one with --key FILE"
         )
-    if isinstance(stack.layers[rank], BuiltIn):
-        return keys.of_domain(view.fqrn, view.sources) or keys.from_files(value, Sources(Path("/")))
+    if isinstance(stack.layers[rank], BuiltIn) or _is_an_empty_default(view, best):
+        return keys.of_domain(view.fqrn, view.sources) or _built_in(view)
     sources = view.sources_of(best)
     return keys.from_files(value, sources) if best == "keys" else keys.from_directory(value, sources)
+
+
+def _is_an_empty_default(view: View, best: str) -> bool:
+    """Whether the client's files name a directory without keys, for servers that are built in.
+
+    Packages set CVMFS_KEYS_DIR for all domains, and put the keys of each into a directory below it.
+    """
+    stack = view.stack
+    return (
+        best == "keys_directory"
+        and isinstance(stack.layers[stack.rank("url")], BuiltIn)
+        and stack.layers[stack.rank(best)] is view.client
+        and stack.items(best) == (keys.DEFAULT_DIRECTORY,)
+        and not view.sources.listed(keys.DEFAULT_DIRECTORY, ".pub")
+    )
+
+
+def _built_in(view: View) -> tuple[Path, ...]:
+    value = view.stack.layers[-1].get(BY_KEY["keys"], view.fqrn)
+    return () if value is None else keys.from_files(value, Sources(Path("/")))
 
 
 def _blacklists(view: View) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hepwrap.config.held_file import HeldFile
+from hepwrap.errors import ConfigurationError
 
 
 class Sources:
@@ -36,14 +37,14 @@ class Sources:
         """Whether a directory is there."""
         inside = self._inside(path)
         if inside is None:
-            return self.on_host(path).is_dir()
+            return os.path.isdir(self.on_host(path))
         return any(name.startswith(f"{inside}/" if inside else "") for name in self._repository or ())
 
     def exists(self, path: str) -> bool:
         """Whether anything is there."""
         inside = self._inside(path)
         if inside is None:
-            return self.on_host(path).exists()
+            return os.path.exists(self.on_host(path))
         return inside in (self._repository or ()) or self.is_directory(path)
 
     def path(self, path: str) -> Path:
@@ -60,9 +61,11 @@ class Sources:
         if inside is None:
             place = self.on_host(directory)
             try:
-                names = sorted(entry.name for entry in os.scandir(place) if entry.name.endswith(ending))
-            except OSError:
+                names = sorted(name for name in os.listdir(place) if name.endswith(ending))
+            except (FileNotFoundError, NotADirectoryError):
                 return []
+            except OSError as error:
+                raise ConfigurationError(f"{place}: cannot be listed ({error.strerror}); make it readable") from None
             return [place / name for name in names]
         start = f"{inside}/"
         found = sorted(name for name in self._repository or () if name.startswith(start) and name.endswith(ending))

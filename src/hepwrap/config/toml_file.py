@@ -6,6 +6,7 @@ its statements first, each read on its own.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,6 +76,9 @@ def read(path: Path) -> TomlFile | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if isinstance(error, PermissionError) and not os.path.lexists(path):
+            # The directory is closed to this user, so that nothing in it can be meant for them.
+            return None
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); make it readable or remove it") from None
     try:
         text = data.decode("utf-8")
