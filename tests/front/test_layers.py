@@ -256,9 +256,14 @@ def test_variables_may_be_named_as_the_flag(machine: FakeMachine, tmp_path: Path
 
 def test_a_closed_directory_holds_no_configuration(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.here("verbose = 1")
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda _self: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
-    )
+    read_bytes = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.name == "hepwrap.toml":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
     with pytest.raises(ConfigurationError, match=r"hepwrap\.toml: cannot be read \(Permission denied\)"):
         _ = machine.load().job
     monkeypatch.setattr("os.path.lexists", lambda _path: False)
