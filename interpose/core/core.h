@@ -84,8 +84,9 @@ void questions_close(struct tracer *tracer);
 /* Remembers (execfn or comm not 0) or forgets what a task will be called; false where memory is short. */
 bool fame_set(struct tracer *tracer, pid_t task, uint64_t execfn, uint64_t comm);
 struct fame fame_take(struct tracer *tracer, pid_t task);
-/* Handles an upcall stop: the value for the result register. */
-int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs);
+/* Handles an upcall stop: changes the registers as protocol.h says; refuse() where nothing can be asked. */
+void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+void upcall_refuse(struct user_regs_struct *regs, int64_t code);
 
 /* inject.c: at PTRACE_EVENT_EXEC.  0, or -1 where the task is gone or cannot be served (then tracer->failure says why). */
 int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame);

@@ -58,8 +58,10 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         redirect(tracer, task, &regs);
         return;
     }
-    regs.rax = in_runtime(tracer, regs.rip) ? (uint64_t)upcall(tracer, task, &regs) : (uint64_t)-ENOSYS;
-    regs.orig_rax = (uint64_t)-1;
+    if (in_runtime(tracer, regs.rip))
+        upcall(tracer, task, &regs);
+    else
+        upcall_refuse(&regs, -ENOSYS);
     ptrace(PTRACE_SETREGS, task, NULL, &regs);
     go_on(task, 0);
 }

@@ -1,9 +1,11 @@
 /* From an upcall stop to a question in the queue. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "../runtime/rows.h"
 #include "core.h"
@@ -147,11 +149,32 @@ static long fill(pid_t task, struct question *question)
     return 0;
 }
 
-int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs)
+void upcall_refuse(struct user_regs_struct *regs, int64_t code)
+{
+    regs->orig_rax = (uint64_t)-1;
+    regs->rax = (uint64_t)code;
+    regs->r8 = (uint64_t)-1;
+}
+
+/* The stopped call becomes futex(FUTEX_WAIT): a signal that is pending already ends or restarts it as the kernel does. */
+static void wait_instead(const struct tracer *tracer, struct user_regs_struct *regs, uint32_t slot, uint32_t word)
+{
+    regs->orig_rax = SYS_futex;
+    regs->rdi = tracer->base + IMAGE_SPAN + tracer->index->slots_at + (uint64_t)slot * SLOT_BYTES +
+                offsetof(struct slot, word);
+    regs->rsi = FUTEX_WAIT;
+    regs->rdx = word;
+    regs->r10 = 0;
+    regs->r8 = (uint64_t)word << 32 | slot;
+}
+
+void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
 {
     struct question *question = question_new();
-    if (!question)
-        return -ENOMEM;
+    if (!question) {
+        upcall_refuse(regs, -ENOMEM);
+        return;
+    }
     *question = (struct question){
         .task = task,
         .why = regs->r14,
@@ -163,15 +186,15 @@ int64_t upcall(struct tracer *tracer, pid_t task, const struct user_regs_struct 
     struct slot *slot = r < 0 ? NULL : take_slot(tracer, &question->slot);
     if (!slot) {
         question_free(question);
-        return r < 0 ? r : -EAGAIN;
+        upcall_refuse(regs, r < 0 ? r : -EAGAIN);
+        return;
     }
     uint32_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED) + 1;
     word &= 0x7fffffffU; /* the ticket must stay positive */
     __atomic_store_n(&slot->word, word, __ATOMIC_RELEASE);
-    int64_t ticket = ((int64_t)word << 32) | question->slot;
+    wait_instead(tracer, regs, question->slot, word);
     tracer->counters.upcalls++;
     question_push(tracer, question);
-    return ticket;
 }
 
 static struct fame **fame_of(struct tracer *tracer, pid_t task)

@@ -9,9 +9,11 @@ static inline const struct slot *slot_of(u64 ticket)
     return (const struct slot *)((const char *)index + index->slots_at + (ticket & 0xffffffff) * SLOT_BYTES);
 }
 
-static inline u64 upcall(const struct frame *f, u64 base, u64 second_base, u64 why)
+/* Asks and waits, once: what futex(2) says, and the ticket (negative: not asked, the result says why). */
+static inline long upcall(const struct frame *f, u64 base, u64 second_base, u64 why, long *ticket)
 {
-    u64 result;
+    long result;
+    u64 rdi = f->a[0], rsi = f->a[1], rdx = f->a[2];
     register u64 r10 __asm__("r10") = f->a[3];
     register u64 r8 __asm__("r8") = f->a[4];
     register u64 r9 __asm__("r9") = f->a[5];
@@ -19,10 +21,10 @@ static inline u64 upcall(const struct frame *f, u64 base, u64 second_base, u64 w
     register u64 r13 __asm__("r13") = second_base;
     register u64 r14 __asm__("r14") = why;
     __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "0"((u64)UPCALL_NUMBER), "D"(f->a[0]), "S"(f->a[1]), "d"(f->a[2]), "r"(r10), "r"(r8), "r"(r9),
-                       "b"(f->number), "r"(r12), "r"(r13), "r"(r14)
+                     : "=a"(result), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8)
+                     : "0"((u64)UPCALL_NUMBER), "r"(r9), "b"(f->number), "r"(r12), "r"(r13), "r"(r14)
                      : "rcx", "r11", "memory");
+    *ticket = (long)r8;
     return result;
 }
 
@@ -30,24 +32,24 @@ static inline u64 upcall(const struct frame *f, u64 base, u64 second_base, u64 w
 static __attribute__((noinline)) u64 ask(const struct frame *f, u64 base, u64 second_base, u64 why, u64 *ticket)
 {
     for (;;) {
-        u64 t = upcall(f, base, second_base, why);
-        if ((long)t < 0) {
-            if ((long)t == -EAGAIN)
+        long t, r = upcall(f, base, second_base, why, &t);
+        if (t < 0) {
+            if (r == -EAGAIN)
                 continue;
-            return TARGET(TARGET_ERRNO, (u64)-(long)t);
+            return TARGET(TARGET_ERRNO, (u64)-r);
         }
-        const struct slot *slot = slot_of(t);
-        u32 word = (u32)(t >> 32);
+        const struct slot *slot = slot_of((u64)t);
+        u32 word = (u32)((u64)t >> 32);
         while (LOAD(slot->word) == word) {
-            long r = raw4(NR_futex, &slot->word, FUTEX_WAIT, word, 0);
             if (r == -EINTR)
                 return TARGET(TARGET_ERRNO, EINTR);
+            r = raw4(NR_futex, &slot->word, FUTEX_WAIT, word, 0);
         }
         u64 target = slot->target;
         if (LOAD(slot->word) != word + 1)
             continue; /* so late that the slot has been given away: ask again */
         if (ticket)
-            *ticket = t;
+            *ticket = (u64)t;
         return target;
     }
 }

@@ -6,7 +6,10 @@
  *   rdi, rsi, rdx, r10, r8, r9: the arguments of the call that is asked about; rbx: its number;
  *   r12, r13: offset of the virtual directory that the first, second path is relative to, 0 for the host's.
  *   r14: why (enum reason) | follow the last symbolic link? << 8 | the call's flags, wherever they stood, << 32.
- *   result: negative errno, or word << 32 | slot: wait while that slot's word is `word`, then read it. */
+ * The tracer turns it into futex(2), waiting while the slot's word is `word`: question and wait are one system call, so
+ * that no signal falls between the two and is forgotten.
+ *   rax: what futex says; r8: the ticket, word << 32 | slot, or negative where nothing was asked: then rax is why.
+ *   rdi, rsi, rdx and r10 are spent. */
 #define UPCALL_NUMBER 0x68707770
 
 #ifndef __ASSEMBLER__
