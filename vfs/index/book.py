@@ -194,6 +194,8 @@ class Book:
             self._child(b"..", self._numbers[parent_at], stat.S_IFDIR),
         ]
         open_to_all = self.is_searched(at) and self.resolver.open_to_all(self._nodes[at])
+        if self.is_searched(at):  # so that the first name that it does not have needs no question
+            self.index.enter(self._nodes[at].path, *[target(_index.TARGET_INODE, at)] * 2)
         for node, child_at in children:
             number = self._numbers[child_at] if child_at else FIRST_INODE
             rows.append(self._child(node.entry.name, number, node.entry.mode))

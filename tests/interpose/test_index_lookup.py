@@ -1,0 +1,326 @@
+"""The C lookup replays the resolver: what the index answers is what the resolver says, and nothing is asked twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import mmap
+import os
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hepwrap.errnos import errno_of
+from hepwrap.errors import HepwrapError
+from hepwrap.interpose.answers import HANDLERS
+from hepwrap.interpose.question import Question
+from hepwrap.interpose.world import World
+from hepwrap.vfs.entry import Entry
+from hepwrap.vfs.host import OsHost
+from hepwrap.vfs.index import _index
+from hepwrap.vfs.index.layout import INODE
+from hepwrap.vfs.mounts import MountTable
+from hepwrap.vfs.resolve import Node, Resolver
+from tests.helpers import tree as trees
+from tests.helpers.tree import (
+    Directory,
+    File,
+    Link,
+    MemoryRepository,
+    chain,
+    random_path,
+    random_world,
+    tree,
+    walk,
+    write,
+)
+
+LSTAT, STAT = 6, 4
+#: Target kinds of layout.h.
+KINDS = {getattr(_index, name): name for name in dir(_index) if name.startswith("TARGET_") and name != "TARGET_SHIFT"}
+#: Path and whether a link at its end is followed.
+Asked = tuple[bytes, bool]
+
+
+class Launch:
+    """What a launch has of index and resolver, without programs."""
+
+    def __init__(self, world: trees.World, repositories: dict[bytes, MemoryRepository] | None = None) -> None:
+        made = repositories or {
+            name: MemoryRepository(name.decode(), root) for name, root in world.repositories.items()
+        }
+        table = MountTable(world.prefix, made.get, list(made), environ={})
+        self.resolver = Resolver(table, OsHost(), follow_shared_links=True)
+        self.index = _index.Index(8 << 20, world.prefix)
+        self.world = World(self.index, self.resolver, None, None, lambda mount: None, lambda line: None)  # type: ignore[arg-type]
+        self.questions = 0
+
+    def ask(self, path: bytes, follow: bool, base: int = 0) -> str | bytes:
+        """As a program's stat(2) or lstat(2) that the index could not answer."""
+        self.questions += 1
+        number = STAT if follow else LSTAT
+        question = Question(0, os.getpid(), 0, follow, 0, number, (0,) * 6, base, 0, path, None, None, None)
+        try:
+            word, _ = HANDLERS["stat"](self.world, question)
+        except HepwrapError as error:
+            return errno.errorcode[errno_of(error)]
+        return self.meaning(word)
+
+    def look(self, path: bytes, follow: bool, base: int = 0) -> str | bytes | None:
+        """As the runtime; None: it would ask."""
+        word = self.index.lookup(base, path, follow)
+        kind = KINDS[word >> _index.TARGET_SHIFT]
+        return None if kind in ("TARGET_UNKNOWN", "TARGET_ASK") else self.meaning(word)
+
+    def meaning(self, word: int) -> str | bytes:
+        """The name of an errno, the canonical path of a virtual object, or what the kernel is to be asked."""
+        kind, value = KINDS[word >> _index.TARGET_SHIFT], word & (1 << _index.TARGET_SHIFT) - 1
+        if kind == "TARGET_ERRNO":
+            return errno.errorcode[value]
+        if kind == "TARGET_INODE":
+            record = INODE.unpack(self.index.load(value, INODE.size))
+            return self.index.load(record["path_at"], record["path_length"])
+        if kind == "TARGET_NATIVE":
+            return "native"
+        assert kind == "TARGET_HOST", kind
+        return (
+            b"host:"
+            + self.index.load(value, 4096 if self.index.used - value > 4096 else self.index.used - value).split(b"\0")[
+                0
+            ]
+        )
+
+    def truth(self, path: bytes, follow: bool, start: Node | None = None) -> tuple[str | bytes, bool]:
+        """The resolver's answer, and whether it is everyone's."""
+        try:
+            found = self.resolver.resolve(path, follow=follow, start=start)
+        except HepwrapError as error:
+            return errno.errorcode[errno_of(error)], getattr(error, "universal", False)
+        if isinstance(found.target, Node):
+            return found.target.path, found.universal
+        return b"host:" + found.target.path, found.universal
+
+
+def same(ours: str | bytes | None, truth: str | bytes) -> bool:
+    """Where the kernel gets the path as it was written, nothing else needs to be said."""
+    return ours == truth or (ours == "native" and isinstance(truth, bytes) and truth.startswith(b"host:"))
+
+
+@pytest.fixture
+def place() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory(prefix="i") as directory:
+        yield os.path.realpath(directory).encode()
+
+
+def examples(number: int) -> settings:
+    return settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_what_the_index_answers_is_what_the_resolver_says() -> None:
+    """Random trees and paths, absolute and relative, asked in random order, each before and after asking."""
+    seen: Counter[str] = Counter()
+
+    @examples(120)
+    @given(seed=st.integers(0, 2**32), size=st.integers(1, 40))
+    def check(seed: int, size: int) -> None:
+        source = random.Random(seed)
+        with tempfile.TemporaryDirectory(prefix="i") as directory:
+            world = random_world(source, size, base=os.path.realpath(directory).encode() + b"/r")
+            write(world.host, world.base)
+            launch = Launch(world)
+            paths = [random_path(source, world) for _ in range(60)]
+            paths += [
+                world.prefix + b"/" + name + path for name, root in world.repositories.items() for path, _ in walk(root)
+            ]
+            asked = [(path, follow) for path in paths for follow in (True, False)]
+            source.shuffle(asked)
+            for path, follow in asked:
+                note = f"seed {seed} size {size} {path!r} follow {follow}"
+                truth, universal = launch.truth(path, follow)
+                early = launch.look(path, follow)
+                if early is not None:
+                    seen["early"] += 1
+                    assert universal, f"{note}: not everyone's, but the index answers {early!r}"
+                    assert same(early, truth), f"{note}: the index says {early!r}, the resolver {truth!r}"
+                said = launch.ask(path, follow)
+                assert same(said, truth), f"{note}: the server says {said!r}, the resolver {truth!r}"
+                late = launch.look(path, follow)
+                below = path == world.prefix or path.startswith(world.prefix + b"/")
+                if universal and below:
+                    assert late is not None, f"{note}: {truth!r} has been asked for, and is not known"
+                if late is not None:
+                    assert same(late, truth), f"{note}: afterwards the index says {late!r}, the resolver {truth!r}"
+                seen[truth if isinstance(truth, str) else "found"] += 1
+            relative(launch, source, world, f"seed {seed} size {size}")
+
+    def relative(launch: Launch, source: random.Random, world: trees.World, note: str) -> None:
+        for at, node in list(launch.world.book._nodes.items()):
+            if not node.entry.is_dir or source.random() < 0.5:
+                continue
+            for _ in range(4):
+                path = random_path(source, world, absolute=False)
+                if path.startswith(b"/"):
+                    continue
+                follow = source.random() < 0.5
+                truth, universal = launch.truth(path, follow, node)
+                for moment in ("before", "after"):
+                    ours = launch.look(path, follow, at)
+                    where = f"{note} {path!r} from {node.path!r} follow {follow} {moment}"
+                    assert ours is None or same(ours, truth), (
+                        f"{where}: the index says {ours!r}, the resolver {truth!r}"
+                    )
+                    if moment == "after" and universal:
+                        assert ours is not None, f"{where}: {truth!r} has been asked for, and is not known"
+                        seen["relative"] += 1
+                    launch.ask(path, follow, at)
+
+    check()
+    assert {"found", "early", "relative", "ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"} <= set(seen), seen
+    assert seen["early"] > 1000, seen
+
+
+def one_repository(root: Directory, place: bytes) -> Launch:
+    return Launch(trees.World(Directory(), {b"one.hep.example": root}, place))
+
+
+def test_a_listed_directory_answers_for_names_that_it_does_not_have(place: bytes) -> None:
+    launch = one_repository(tree(dir=tree(file=File(), other=File())), place)
+    top = place + b"/cvmfs/one.hep.example"
+    assert launch.ask(top + b"/dir/file", True) == top + b"/dir/file"
+    for name in (b"missing", b"\xff\xfe", b"x" * 255, b"fil", b"filee", b"other\n"):
+        assert launch.look(top + b"/dir/" + name, True) == "ENOENT"
+    assert launch.look(top + b"/dir/other", True) == top + b"/dir/other"
+    assert launch.questions == 1
+
+
+def test_a_name_that_is_too_long_is_never_missing(place: bytes) -> None:
+    launch = one_repository(tree(dir=tree(file=File())), place)
+    top = place + b"/cvmfs/one.hep.example"
+    launch.ask(top + b"/dir/file", True)
+    for path in (top + b"/dir/" + b"x" * 256, top + b"/dir/" + b"x" * 5000, top + b"/" + b"./" * 2100):
+        assert launch.look(path, True) in (None, "ENAMETOOLONG"), path
+        assert launch.ask(path, True) == "ENAMETOOLONG"
+        assert launch.look(path, True) in (None, "ENAMETOOLONG"), path
+
+
+def test_the_longest_path_is_found_and_one_byte_more_is_not(place: bytes) -> None:
+    launch = one_repository(tree(file=File()), place)
+    top = place + b"/cvmfs/one.hep.example"
+    longest = top + b"/" * (4095 - len(top) - 4) + b"file"
+    assert len(longest) == 4095
+    assert launch.ask(longest, True) == top + b"/file"
+    assert launch.look(longest, True) == top + b"/file"
+    assert launch.look(longest[: len(top)] + b"/" + longest[len(top) :], True) == "ENAMETOOLONG"
+
+
+def test_a_link_in_a_listed_directory_is_not_confused_with_its_target(place: bytes) -> None:
+    launch = one_repository(tree(link=Link(b"file"), file=File(), dangling=Link(b"nowhere"), loop=Link(b"loop")), place)
+    top = place + b"/cvmfs/one.hep.example"
+    launch.ask(top + b"/file", True)
+    assert launch.look(top + b"/link", False) == top + b"/link"
+    assert launch.look(top + b"/dangling", False) == top + b"/dangling"
+    for name, truth in ((b"link", top + b"/file"), (b"dangling", "ENOENT"), (b"loop", "ELOOP")):
+        assert launch.look(top + b"/" + name, True) is None
+        assert launch.ask(top + b"/" + name, True) == truth
+        assert launch.look(top + b"/" + name, True) == truth
+
+
+def test_too_many_links_is_eloop_at_exactly_forty(place: bytes) -> None:
+    launch = one_repository(chain(50), place)
+    top = place + b"/cvmfs/one.hep.example/"
+    for number in range(1, 51):
+        truth = launch.truth(top + b"%d" % number, True)[0]
+        assert truth == ("ELOOP" if number < 11 else top + b"file")
+        assert launch.ask(top + b"%d" % number, True) == truth
+        assert launch.look(top + b"%d" % number, True) == truth
+
+
+def test_what_only_some_may_search_is_asked_for_each_time(place: bytes) -> None:
+    launch = one_repository(tree(private=Directory({b"file": File(), b"sub": tree(file=File())}, mode=0o700)), place)
+    top = place + b"/cvmfs/one.hep.example/private"
+    for path in (top + b"/file", top + b"/sub/file", top + b"/missing", top + b"/sub"):
+        launch.ask(path, True)
+        assert launch.look(path, True) is None
+    assert launch.look(top, True) == top
+
+
+class Linked(MemoryRepository):
+    """All files of one directory are one inode."""
+
+    def lookup(self, path: bytes) -> Entry | None:
+        return self._linked(super().lookup(path))
+
+    def listdir(self, path: bytes) -> list[Entry]:
+        return [entry for entry in map(self._linked, super().listdir(path)) if entry is not None]
+
+    @staticmethod
+    def _linked(entry: Entry | None) -> Entry | None:
+        if entry is None or not entry.is_file:
+            return entry
+        return dataclasses.replace(entry, link_group=os.path.dirname(entry.path), nlink=2)
+
+
+def test_hard_links_are_one_inode_and_other_files_are_not(place: bytes) -> None:
+    root = tree(x=tree(a=File(), b=File()), y=tree(a=File(), b=File()))
+    world = trees.World(Directory(), {b"one.hep.example": root}, place)
+    launch = Launch(world, {b"one.hep.example": Linked("one.hep.example", root)})
+    top = place + b"/cvmfs/one.hep.example/"
+    words = {}
+    for path in (b"x/a", b"y/b", b"x/b", b"y/a"):
+        launch.ask(top + path, True)
+        words[path] = launch.index.lookup(0, top + path, True)
+    assert words[b"x/a"] == words[b"x/b"] != words[b"y/a"] == words[b"y/b"]
+
+
+def test_tables_grow_under_a_reader_in_another_process() -> None:
+    """What was published before is found from then on, by readers that never wait; nothing else ever is."""
+    index = _index.Index(64 << 20, b"/cvmfs")
+    counter = index.append(b"\0" * 8)
+    keys = 60_000
+    reader = os.fork()
+    if reader == 0:
+        os._exit(_read_along(index, counter, keys))
+    for number in range(keys):
+        index.enter(b"/cvmfs/x/%d" % number, _word(number), 0)
+        index.store(counter, 8, number + 1)
+    _, status = os.waitpid(reader, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _word(number: int) -> int:
+    return _index.TARGET_INODE << _index.TARGET_SHIFT | number * 8 + 8
+
+
+def _read_along(index: _index.Index, counter: int, keys: int) -> int:
+    """0 where every look-up was right; 1: one was missing, 2: one was wrong."""
+    source = random.Random(1)
+    published = looks = 0
+    while published < keys:
+        published = int.from_bytes(index.load(counter, 8), "little")
+        for _ in range(50):
+            number = source.randrange(keys)
+            found = index.lookup(0, b"/cvmfs/x/%d" % number, True)
+            looks += 1
+            if number < published and not found:
+                return 1
+            if found not in (0, _word(number)):
+                return 2
+    return 0 if looks > 1000 else 3
+
+
+def test_the_file_behind_the_index_cannot_be_written_by_who_gets_it() -> None:
+    index = _index.Index(8 << 20, b"/cvmfs", b"image")
+    fd = os.open(f"/proc/self/fd/{index.fd}", os.O_RDWR if os.geteuid() == 0 else os.O_RDONLY)
+    try:
+        for attempt in (lambda: os.pwrite(fd, b"x", 0), lambda: os.ftruncate(fd, 0)):
+            with pytest.raises(OSError, match=r"Operation not permitted|Bad file descriptor|Invalid argument"):
+                attempt()
+        with pytest.raises(PermissionError):
+            mmap.mmap(fd, 4096, mmap.MAP_SHARED, mmap.PROT_WRITE)
+    finally:
+        os.close(fd)
