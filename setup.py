@@ -66,7 +66,7 @@ def check_stack(module: Path, usage: Path) -> int:
     protocol = (RUNTIME / "protocol.h").read_text()
     limit = int(re.search(r"#define STACK_LIMIT (\d+)", protocol)[1])
     door = (RUNTIME / "entry_x86_64.S").read_text()
-    fixed = 128 + 8 * door[: door.index("call hepwrap_main")].count("    push ")
+    fixed = 128 + 32 + 8 * door[: door.index("call hepwrap_main")].count("    push ")
     frames = {line.split("\t")[0].split(":")[-1]: int(line.split("\t")[1]) for line in usage.read_text().splitlines()}
     listing = subprocess.run(["objdump", "-dr", str(module)], check=True, capture_output=True, text=True).stdout
     calls: dict[str, set[str]] = {}

@@ -10,12 +10,21 @@
 #include "../../vfs/index/lookup.h"
 #include "protocol.h"
 
-/* What entry_<arch>.S pushes, in this order; r15 points to it throughout. */
+/* What entry_<arch>.S puts on the stack: the state of one call and nothing else.  r15 points to it throughout, so that
+ * no function has to keep it. */
+struct row;
 struct frame {
+    const struct row *row;
+    u64 base;   /* offset of the virtual directory that a relative path starts from, 0: the host's */
+    u64 noted;  /* the mailbox of the last answer, or offset of the inode to be opened, or base of the second path */
+    i32 flags;  /* AT_... or O_..., by kind of call */
+    short follow;
+    short asked; /* how often; the server checks permissions for this very call */
     u64 a[6];  /* the arguments as the program gave them */
     u64 number;
     u64 back;  /* where to return to */
 };
+register struct frame *f __asm__("r15");
 
 #define MAYBE_UNUSED __attribute__((unused))
 
@@ -26,12 +35,12 @@ static inline const struct header *index_of(void)
     return (const struct header *)(hepwrap_image + IMAGE_SPAN);
 }
 
-static inline long raw6(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+static inline long raw6(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e, u64 g)
 {
     long result;
     register u64 r10 __asm__("r10") = d;
     register u64 r8 __asm__("r8") = e;
-    register u64 r9 __asm__("r9") = f;
+    register u64 r9 __asm__("r9") = g;
     __asm__ volatile("syscall"
                      : "=a"(result)
                      : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
@@ -45,7 +54,7 @@ static inline long raw6(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define raw5(n, a, b, c, d, e) raw6((n), (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), 0)
 
 /* The call as the program made it. */
-static inline long native(const struct frame *f)
+static inline long native(void)
 {
     return raw6(f->number, f->a[0], f->a[1], f->a[2], f->a[3], f->a[4], f->a[5]);
 }
@@ -54,7 +63,7 @@ static inline long native(const struct frame *f)
 enum {
     NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8,
     NR_access = 21, NR_socket = 41, NR_connect = 42, NR_sendto = 44, NR_recvmsg = 47, NR_execve = 59, NR_getcwd = 79,
-    NR_chdir = 80, NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_openat = 257, NR_newfstatat = 262,
+    NR_chdir = 80, NR_fchdir = 81, NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_openat = 257, NR_newfstatat = 262,
     NR_readlinkat = 267, NR_dup3 = 292, NR_execveat = 322, NR_openat2 = 437,
 };
 enum {
@@ -65,11 +74,12 @@ enum {
 };
 enum {
     AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_EACCESS = 0x200, AT_SYMLINK_FOLLOW = 0x400, AT_EMPTY_PATH = 0x1000,
+    AT_NO_AUTOMOUNT = 0x800, AT_STATX_SYNC_TYPE = 0x6000,
     O_ACCMODE = 3, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_EXCL = 0200, O_NOCTTY = 0400, O_TRUNC = 01000,
-    O_NONBLOCK = 04000, O_DIRECT = 040000, O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, O_NOATIME = 01000000,
+    O_NONBLOCK = 04000, O_APPEND = 02000, O_SYNC = 04010000, O_DIRECT = 040000, O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, O_NOATIME = 01000000,
     O_CLOEXEC = 02000000, O_PATH = 010000000, O_TMPFILE = 020000000,
     R_OK = 4, W_OK = 2, X_OK = 1,
-    RESOLVE_NO_SYMLINKS = 4,
+    RESOLVE_NO_SYMLINKS = 4, STATX_RESERVED = (int)0x80000000,
     FUTEX_WAIT = 0,
 };
 enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, S_IFLNK = 0120000, S_IFSOCK = 0140000, S_IFCHR = 0020000,

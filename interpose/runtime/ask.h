@@ -10,7 +10,7 @@ static inline const struct slot *slot_of(u64 ticket)
 }
 
 /* Asks and waits, once: what futex(2) says, and the ticket (negative: not asked, the result says why). */
-static inline long upcall(const struct frame *f, u64 base, u64 second_base, u64 why, long *ticket)
+static inline long upcall(u64 base, u64 second_base, u64 why, long *ticket)
 {
     long result;
     u64 rdi = f->a[0], rsi = f->a[1], rdx = f->a[2];
@@ -29,10 +29,10 @@ static inline long upcall(const struct frame *f, u64 base, u64 second_base, u64 
 }
 
 /* The server's word on this call.  *ticket (may be 0) keeps the slot for answers that carry data. */
-static __attribute__((noinline)) u64 ask(const struct frame *f, u64 base, u64 second_base, u64 why, u64 *ticket)
+static __attribute__((noinline)) u64 ask(u64 base, u64 second_base, u64 why, u64 *ticket)
 {
     for (;;) {
-        long t, r = upcall(f, base, second_base, why, &t);
+        long t, r = upcall(base, second_base, why, &t);
         if (t < 0) {
             if (r == -EAGAIN)
                 continue;

@@ -78,18 +78,18 @@ static inline void fill_statfs(struct kernel_statfs *st, const struct inode *ino
 }
 
 /* The answer by descriptor: the kernel's own, replaced where the object is one of ours. */
-static inline long stat_fd(const struct frame *f, struct kernel_stat *st)
+static inline long stat_fd(struct kernel_stat *st)
 {
-    long r = native(f);
+    long r = native();
     const struct inode *inode = r < 0 ? 0 : standing_in(st->st_dev, st->st_ino, (u32)st->st_nlink);
     if (inode)
         fill_stat(st, inode);
     return r;
 }
 
-static inline long statx_fd(const struct frame *f, struct kernel_statx *st)
+static inline long statx_fd(struct kernel_statx *st)
 {
-    long r = native(f);
+    long r = native();
     if (r < 0)
         return r;
     u64 device = ((u64)(st->dev_major & 0xfff) << 8) | (st->dev_minor & 0xff) | ((u64)(st->dev_minor & ~0xffU) << 12) |

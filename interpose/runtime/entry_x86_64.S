@@ -28,11 +28,11 @@ hepwrap_entry:
     push %rdx
     push %rsi
     push %rdi
+    lea -32(%rsp), %rsp
     mov %rsp, %r15
-    mov %rsp, %rdi
     call hepwrap_main
 hepwrap_leave:
-    mov %r15, %rsp
+    lea 32(%r15), %rsp
     pop %rdi
     pop %rsi
     pop %rdx

@@ -58,41 +58,28 @@ out:
     return r == -EINTR || r == -EMFILE || r == -ENFILE ? r : -EIO;
 }
 
-static inline long hand_over_chdir(const struct inode *inode)
+/* A descriptor of the stand-in and of nothing else: by name, after two failures by socket; STALE: try again. */
+static __attribute__((noinline)) long open_certainly(const struct inode *inode, int flags, u32 tries)
 {
-    long fd = hand_over(inode, O_CLOEXEC | O_DIRECTORY);
-    if (fd < 0)
+    long fd = tries < 2 ? open_standin(inode, flags) : hand_over(inode, flags);
+    if (fd < 0 || identify_fd((int)fd) == inode)
         return fd;
-    long r = raw1(81 /* fchdir */, fd);
     raw1(NR_close, fd);
-    return r;
+    return STALE;
 }
 
-/* Executes what the server decided; STALE where the stand-in went away. */
-static __attribute__((noinline)) long perform_plan(const struct frame *f, const struct row *row, const struct plan *plan,
-                                                   u32 tries)
+/* The arguments of the program that the plan at f->noted is about. */
+static inline u64 planned_argv(void)
 {
-    char name[STANDIN_NAME];
-    const void *argv = (const void *)f->a[row->path + 1], *envp = (const void *)f->a[row->path + 2];
-    const char *path = at(index_of(), plan->path_at);
-    if (plan->argv_at)
-        argv = at(index_of(), plan->argv_at);
-    if (!plan->inode_at)
-        return raw3(NR_execve, path, argv, envp);
-    const struct inode *inode = at(index_of(), plan->inode_at);
-    if (tries >= 2) {
-        long fd = hand_over(inode, O_CLOEXEC);
-        if (fd < 0)
-            return fd;
-        long r = raw5(NR_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
-        raw1(NR_close, fd);
-        return r;
-    }
-    i32 descriptor = LOAD(inode->descriptor);
-    if (descriptor < 0)
-        return STALE;
-    standin_name(name, (u32)descriptor);
-    long r = raw3(NR_execve, name, argv, envp);
-    return r == -ENOENT || r == -EACCES || r == -EPERM ? STALE : r;
+    const struct plan *plan = at(index_of(), f->noted);
+    return plan->argv_at ? (u64)at(index_of(), plan->argv_at) : f->a[f->row->path + 1];
+}
+
+/* By descriptor: it has been seen to be the right one, and what it is cannot change any more. */
+static inline long execute_descriptor(long fd)
+{
+    long r = raw5(NR_execveat, fd, "", planned_argv(), f->a[f->row->path + 2], AT_EMPTY_PATH);
+    raw1(NR_close, fd);
+    return r;
 }
 #endif

@@ -36,9 +36,9 @@ static inline long show_link(int dirfd, const char *path, char *to, i32 size, lo
     return inode ? put_text(to, (u64)size, at(index_of(), inode->path_at), inode->path_length) : r;
 }
 
-static inline long get_cwd(const struct frame *f)
+static inline long get_cwd(void)
 {
-    long r = native(f);
+    long r = native();
     if (r != -ENOENT)
         return r; /* the kernel calls the path of a deleted directory ENOENT, and only that is doubtful */
     const struct inode *inode = identify_fd(AT_FDCWD);
@@ -69,9 +69,9 @@ static inline u64 put_child(char *to, u64 room, const struct child *child, u64 n
     return bytes;
 }
 
-static inline long list_directory(const struct frame *f, int old)
+static inline long list_directory(int old)
 {
-    long r = native(f);
+    long r = native();
     if (r != -ENOENT)
         return r; /* a deleted directory lists as ENOENT */
     int fd = (int)f->a[0];
@@ -79,7 +79,7 @@ static inline long list_directory(const struct frame *f, int old)
     if (!dir)
         return r;
     if (!LOAD(dir->listing_at)) {
-        u64 t = ask(f, offset_of(dir), 0, REASON_ASK, 0);
+        u64 t = ask(offset_of(dir), 0, REASON_ASK, 0);
         if (TARGET_KIND(t) == TARGET_ERRNO)
             return -(long)TARGET_VALUE(t);
     }

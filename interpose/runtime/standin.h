@@ -33,9 +33,13 @@ static inline int honest_failure(long r)
     return r == -EMFILE || r == -ENFILE || r == -EINTR || r == -ENXIO;
 }
 
-#define STALE (-512L) /* nothing that a program could see: ask the server */
+/* Results that no program sees. */
+#define STALE (-512L)   /* ask the server */
+#define OPEN_IT (-514L) /* everything is in order: open the stand-in */
+#define ASK_KERNEL (-515L) /* with the path that stands in the frame now */
 
-/* Opens the stand-in of `inode`.  A fresh open file description, or the errno, or STALE. */
+/* Opens the stand-in of `inode`.  A fresh open file description, or the errno, or STALE.  In another pid namespace the
+ * name may lead to a stranger's file: the caller must see that the descriptor is the inode's. */
 static __attribute__((noinline)) long open_standin(const struct inode *inode, int flags)
 {
     char name[STANDIN_NAME];
@@ -54,7 +58,7 @@ static __attribute__((noinline)) long open_standin(const struct inode *inode, in
 }
 
 /* The call `f` with its path argument replaced by the name of the stand-in. */
-static __attribute__((noinline)) long native_on_standin(struct frame *f, const struct inode *inode, u32 which)
+static __attribute__((noinline)) long native_on_standin(const struct inode *inode, u32 which)
 {
     char name[STANDIN_NAME];
     u32 sequence = LOAD(inode->sequence);
@@ -64,7 +68,7 @@ static __attribute__((noinline)) long native_on_standin(struct frame *f, const s
     standin_name(name, (u32)descriptor);
     u64 given = f->a[which];
     f->a[which] = (u64)name;
-    long r = native(f);
+    long r = native();
     f->a[which] = given; /* the caller's registers are restored from here */
     if (LOAD(inode->sequence) != sequence || r == -ENOENT || r == -EACCES || r == -EPERM)
         return STALE;

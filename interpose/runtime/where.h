@@ -76,30 +76,6 @@ static inline u64 known_or_ask(u64 target)
     return target ? target : TARGET(TARGET_ASK, 0);
 }
 
-/* First look.  *base: offset of the virtual directory that a relative path starts from, if that was looked up. */
-static inline u64 first_look(int dirfd, const char *path, int follow, u64 *base)
-{
-    if (path[0] == '/') {
-        if (under_prefix(path))
-            return known_or_ask(find_target(index_of(), 0, path, follow));
-        if ((index_of()->flags & HEADER_HOST_PREFIX))
-            return TARGET(TARGET_ASK, 0);
-        return LET_KERNEL;
-    }
-    if (path[0] != '.' && !(index_of()->flags & HEADER_HOST_PREFIX))
-        return LET_KERNEL;
-    const struct inode *dir = identify_fd(dirfd);
-    if (!dir)
-        return (index_of()->flags & HEADER_HOST_PREFIX) && path[0] ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
-    *base = offset_of(dir);
-    return known_or_ask(find_target(index_of(), dir, path, follow));
-}
-
-static inline int doubtful(long result)
-{
-    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
-}
-
 /* Is there a symbolic link on the way (or something else that lets us not know)? */
 static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
 {
@@ -110,8 +86,37 @@ static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
     return !(r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG);
 }
 
+/* Could this path lead to us, other than by starting below the prefix? */
+static inline int could_be_ours(int dirfd, const char *path)
+{
+    return mentions_prefix(path) || may_turn_off(dirfd, path);
+}
+
+/* First look.  *base: offset of the virtual directory that a relative path starts from, if that was looked up. */
+static inline u64 first_look(int dirfd, const char *path, int follow, u64 *base)
+{
+    int unreliable = (index_of()->flags & HEADER_HOST_PREFIX) != 0; /* the kernel may succeed where it should not */
+    if (path[0] == '/') {
+        if (under_prefix(path))
+            return known_or_ask(find_target(index_of(), 0, path, follow));
+        return unreliable && could_be_ours(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+    }
+    if (path[0] != '.' && !unreliable)
+        return LET_KERNEL;
+    const struct inode *dir = identify_fd(dirfd);
+    if (!dir)
+        return unreliable && path[0] && could_be_ours(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+    *base = offset_of(dir);
+    return known_or_ask(find_target(index_of(), dir, path, follow));
+}
+
+static inline int doubtful(long result)
+{
+    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
+}
+
 /* Second look, after the kernel said `doubtful`: could this path lead to us after all? */
-static inline u64 second_look(int dirfd, const char *path, int follow, u64 *base)
+static __attribute__((noinline)) u64 second_look(int dirfd, const char *path, int follow, u64 *base)
 {
     if (!path[0])
         return LET_KERNEL;
@@ -122,8 +127,6 @@ static inline u64 second_look(int dirfd, const char *path, int follow, u64 *base
             return known_or_ask(find_target(index_of(), dir, path, follow));
         }
     }
-    if (mentions_prefix(path))
-        return TARGET(TARGET_ASK, 0);
-    return may_turn_off(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+    return could_be_ours(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
 }
 #endif
