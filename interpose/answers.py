@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 
 from hepwrap.errnos import errno_of
@@ -19,7 +18,7 @@ from hepwrap.interpose.writing import verdict_on_two, verdict_on_write
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
 from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
-from hepwrap.vfs.resolve import HostPath, Node, Resolution
+from hepwrap.vfs.resolve import MAXIMUM_LINKS, HostPath, Node, Resolution
 
 NATIVE = target(_index.TARGET_NATIVE)
 
@@ -35,7 +34,12 @@ class Way:
         self.host = TaskHost(question.task, world.whose)
         self.start_node = world.book.node(base) if base else None
         self.path = path
+        self._base, self._start = base, start
         self.absolute = self._absolute(path, start)
+
+    def beside(self, path: bytes) -> Way:
+        """The same start, another path."""
+        return Way(self.world, self.question, path, self._base, self._start)
 
     def _absolute(self, path: bytes | None, start: bytes | None) -> bytes | None:
         """The path from the root; None where only the kernel knows where it starts."""
@@ -173,13 +177,13 @@ def on_access(world: World, question: Question) -> Answer:
 def on_open(world: World, question: Question) -> Answer:
     """open(2) and its family."""
     flags = question.flags
+    if flags & os.O_CREAT and names_directory(Way(world, question, question.path, question.base, question.start)):
+        return target_errno(errno.EISDIR), None
     try:
         done, node, at = answer_path(world, question)
     except NotFound as error:
-        if flags & os.O_CREAT and getattr(error, "last_component", False) and not flags & os.O_PATH:
-            return target_errno(
-                errno.EROFS if question.path and not question.path.endswith(b"/") else errno.EISDIR
-            ), None
+        if flags & os.O_CREAT and getattr(error, "last_component", False):
+            return target_errno(errno.EROFS), None
         raise
     if done:
         return done
@@ -187,28 +191,50 @@ def on_open(world: World, question: Question) -> Answer:
     refusal = refuse_open(node, flags)
     if refusal:
         return target_errno(refusal), None
-    if not flags & os.O_PATH and not (node.entry.is_symlink or stat.S_ISSOCK(node.entry.mode)):
+    if not flags & os.O_PATH and not node.entry.is_symlink:
         want = {os.O_RDONLY: R_OK, os.O_WRONLY: W_OK}.get(flags & os.O_ACCMODE, R_OK | W_OK)
         access(node.mount.attributes(node.entry), credentials_of(question.task), want)
     world.stand_in(at)
     return target(_index.TARGET_INODE, at), None
 
 
+def names_directory(way: Way) -> bool:
+    """Whether a path, or the last link on it, ends in a slash: open_last_lookups() does not create a directory."""
+    for _ in range(MAXIMUM_LINKS):
+        path = way.path or b""
+        bare = path.rstrip(b"/")
+        above, _, name = bare.rpartition(b"/")
+        if name in (b"", b".", b".."):
+            return False
+        try:
+            directory = way.beside(above + b"/." if above else b"/" if path.startswith(b"/") else b".").resolve(True)
+            if directory is None or not isinstance(directory.target, Node) or path != bare:
+                return directory is not None and isinstance(directory.target, Node)
+            found = way.beside(bare).resolve(False)
+        except PathError:
+            return False
+        if found is None or not isinstance(found.target, Node):
+            return False
+        node = found.target
+        if not node.entry.is_symlink or not way.question.follow:
+            return False
+        link = node.mount.target_of(node.entry)
+        way = way.beside(link if link.startswith(b"/") else os.path.dirname(node.path) + b"/" + link)
+    return False
+
+
 def refuse_open(node: Node, flags: int) -> int:
     """What only flags and the type decide, in the order of the kernel's do_open(); 0: go on."""
     if flags & os.O_PATH:
         return 0
-    if flags & os.O_CREAT:
-        if flags & os.O_EXCL:
-            return errno.EEXIST
-        if node.entry.is_dir:
-            return errno.EISDIR
     if flags & (os.O_TMPFILE & ~os.O_DIRECTORY):
-        if not flags & os.O_ACCMODE:
-            return errno.EINVAL
         return errno.EROFS if node.entry.is_dir else errno.ENOTDIR
+    if flags & os.O_CREAT and flags & os.O_EXCL:
+        return errno.EEXIST
+    if flags & os.O_CREAT and node.entry.is_dir:
+        return errno.EISDIR
     if flags & os.O_DIRECTORY and not node.entry.is_dir:
-        return 0  # the runtime knows which of ENOTDIR and ELOOP
+        return errno.ENOTDIR
     if flags & os.O_TRUNC and is_read_only(node.mount.attributes(node.entry)) and not node.entry.is_symlink:
         return errno.EISDIR if node.entry.is_dir else errno.EROFS
     return 0
@@ -258,7 +284,12 @@ def on_get_attribute(world: World, question: Question) -> Answer:
     magic = world.magic(node.mount)
     if magic is None:
         raise NoAttribute("/cvmfs itself has no attributes")
-    return target(_index.TARGET_DATA), magic.get(node.entry, question.second_path or b"")
+    name = question.second_path or b""
+    if name.startswith(b"user."):  # xattr_permission(): theirs is the content's protection
+        if not (node.entry.is_file or node.entry.is_dir):
+            raise NoAttribute(f"{os.fsdecode(node.path)} is of a kind that has no such attributes")
+        access(node.mount.attributes(node.entry), credentials_of(question.task), R_OK)
+    return target(_index.TARGET_DATA), magic.get(node.entry, name)
 
 
 def on_list_attributes(world: World, question: Question) -> Answer:
@@ -274,16 +305,14 @@ def on_list_attributes(world: World, question: Question) -> Answer:
 def on_write(world: World, question: Question) -> Answer:
     """Calls that would write to what one path names."""
     way = Way(world, question, question.path, question.base, question.start)
-    return verdict_on_write(world, question, way.resolve), None
+    return verdict_on_write(world, question, way), None
 
 
 def on_two(world: World, question: Question) -> Answer:
     """rename, link: across the border or inside."""
-    ways = (
-        Way(world, question, question.path, question.base, question.start),
-        Way(world, question, question.second_path, question.second_base, None),
-    )
-    return verdict_on_two(question, [way.resolve for way in ways]), None
+    old = Way(world, question, question.path, question.base, question.start)
+    new = Way(world, question, question.second_path, question.second_base, None)
+    return verdict_on_two(world, question, old, new), None
 
 
 def on_unknown(world: World, question: Question) -> Answer:

@@ -1,107 +1,215 @@
 """What calls that would write say of a read-only mount, in the kernel's own order of errors.
 
-Owns the rules of fs/namei.c, fs/open.c and fs/xattr.c for a read-only mount, as a table by call: which look at their
-object first (ENOENT and its like win), which are refused before the last component is looked at.
+Owns the rules of fs/namei.c, fs/open.c and fs/xattr.c for a read-only mount, as tables by call: which look at their
+object (ENOENT and its like win), which only at the directory that it is in, and which are refused before either.
+What is wrong with other arguments than paths the runtime has asked the kernel before (`wrong_for_kernel`).
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+import os
+from dataclasses import dataclass
+from typing import Protocol
 
-from hepwrap.errnos import errno_of
-from hepwrap.errors import NotFound, PathError
+from hepwrap.errors import NotFound
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
-from hepwrap.vfs.resolve import HostPath, Node, Resolution
+from hepwrap.vfs.resolve import HostPath, HostView, Node, Resolution, join
 
-Resolve = Callable[[bool], Resolution | None]
 NATIVE = target(_index.TARGET_NATIVE)
 
 #: x86_64 numbers by what the kernel does first (man 2 of each).
-CREATES = frozenset({83, 258, 133, 259, 88, 266})  # mkdir mkdirat mknod mknodat symlink symlinkat: EEXIST before EROFS
-REMOVES = frozenset({84, 87, 263})  # rmdir unlink unlinkat: EROFS before anything about the last component
+MKDIRS = frozenset({83, 258})
+CREATES = MKDIRS | {133, 259, 88, 266}  # mknod mknodat symlink symlinkat
+REMOVES = frozenset({84, 87, 263})  # rmdir unlink unlinkat
+RMDIR, UNLINKAT = 84, 263
 TRUNCATE = 76
 #: Those of the calls that look at their object which do not follow a last link: lchown lsetxattr lremovexattr.
 NOT_FOLLOWING = frozenset({94, 189, 198})
 #: Where their flags stand: fchownat 4, fchmodat2 3, utimensat 3, setxattrat 2, removexattrat 2, file_setattr 4.
 FLAGS_AT = {260: 4, 452: 3, 280: 3, 463: 2, 466: 2, 469: 4}
-AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = 0x100, 0x400
+AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_REMOVEDIR = 0x100, 0x400, 0x1000, 0x200
 LINKS = frozenset({86, 265})
-LINKAT = 265
+LINKAT, RENAMEAT2 = 265, 316
+RENAME_NOREPLACE = 1
 
 
-def verdict_on_write(world: World, question: Question, resolve: Resolve) -> int:
+class Way(Protocol):
+    """The part of `answers.Way` that is needed here."""
+
+    @property
+    def path(self) -> bytes | None:
+        """As the caller gave it."""
+        ...
+
+    @property
+    def absolute(self) -> bytes | None:
+        """From the root; None where only the kernel knows where it starts."""
+        ...
+
+    @property
+    def host(self) -> HostView:
+        """The host as the task sees it."""
+        ...
+
+    def resolve(self, follow: bool) -> Resolution | None:
+        """Where the path leads."""
+        ...
+
+    def beside(self, path: bytes) -> Way:
+        """The same start, another path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a name is to be made or removed; loosely what filename_parentat() gives."""
+
+    #: The directory; None: only the kernel knows.
+    directory: Node | HostPath | None
+    name: bytes
+    #: Something after the name says that it is a directory.
+    slash: bool
+    #: The name is that of the mounts' top, in a directory of the host.
+    is_top: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the directory is virtual."""
+        return isinstance(self.directory, Node)
+
+    @property
+    def is_special(self) -> bool:
+        """`.`, `..`, or no name at all (the root): LAST_NORM is none of these."""
+        return self.name in (b"", b".", b"..")
+
+
+def place_of(world: World, way: Way) -> Place:
+    """The directory of the last component, which is looked up and searched; PathError as the kernel fails."""
+    path = way.path
+    if path is None or way.absolute is None:
+        return Place(None, b"", slash=False)
+    if not path:
+        raise NotFound("an empty path names nothing")
+    bare = path.rstrip(b"/")
+    above, _, name = bare.rpartition(b"/")
+    # Without its last component a path may have become a path to the root, or to where it starts.
+    directory = above + b"/." if above else (b"/" if path.startswith(b"/") else b".")
+    found = way.beside(directory).resolve(True)
+    if found is None:
+        return Place(None, name, slash=bare != path)
+    if isinstance(found.target, HostPath):
+        clean = HostPath(found.target.path[:-2] or b"/" if found.target.path.endswith(b"/.") else found.target.path)
+        is_top = os.path.normpath(join(clean.path, name)) == world.resolver.mounts.prefix
+        return Place(clean, name, bare != path, is_top)
+    return Place(found.target, name, slash=bare != path)
+
+
+def missing_or_existing(way: Way, place: Place) -> bool:
+    """Whether the object is there; PathError for other reasons than that it is missing."""
+    assert way.path is not None
+    try:
+        return way.beside(way.path.rstrip(b"/")).resolve(False) is not None
+    except NotFound:
+        return False
+
+
+def verdict_on_write(world: World, question: Question, way: Way) -> int:
     """The target for a call that would write to what one path names."""
     number = question.number
-    if question.path == b"" and number not in FLAGS_AT:
-        return target_errno(errno.ENOENT)
+    if number in CREATES or number in REMOVES:
+        place = place_of(world, way)
+        if not place.is_ours and not place.is_top:
+            return on_host(world, way, place)
+        return target_errno(creating(number, way, place) if number in CREATES else removing(question, place))
     flags = question.arguments[FLAGS_AT[number]] if number in FLAGS_AT else 0
-    follow = not (number in CREATES or number in REMOVES or number in NOT_FOLLOWING or flags & AT_SYMLINK_NOFOLLOW)
-    try:
-        found = resolve(follow)
-    except NotFound as error:
-        if (number in CREATES or number in REMOVES) and getattr(error, "last_component", False):
-            return target_errno(errno.EROFS)
-        return target_errno(errno_of(error))
+    if question.path == b"" and not flags & AT_EMPTY_PATH:
+        return target_errno(errno.ENOENT)
+    found = way.resolve(not (number in NOT_FOLLOWING or flags & AT_SYMLINK_NOFOLLOW))
     if found is None:
         return NATIVE
     if isinstance(found.target, HostPath):
         return target(_index.TARGET_HOST, world.book.text(found.target.path))
-    return target_errno(on_existing(number, found.target, question.path or b""))
+    return target_errno(on_existing(number, found.target))
 
 
-def on_existing(number: int, node: Node, path: bytes) -> int:
-    """The errno where the object is there."""
-    last = path.rstrip(b"/").rpartition(b"/")[2]
-    if number in CREATES:
+def on_host(world: World, way: Way, place: Place) -> int:
+    """The directory is the host's: the kernel goes on, by the path that gets it there."""
+    if not isinstance(place.directory, HostPath):
+        return NATIVE
+    path = join(place.directory.path, place.name) + (b"/" if place.slash else b"")
+    return NATIVE if path == way.absolute else target(_index.TARGET_HOST, world.book.text(path))
+
+
+def creating(number: int, way: Way, place: Place) -> int:
+    """filename_create(): a name that is there is seen before the mount is asked."""
+    if place.is_special or place.is_top or missing_or_existing(way, place):
         return errno.EEXIST
-    if number in REMOVES and last in (b".", b".."):
-        return (errno.EINVAL if last == b"." else errno.ENOTEMPTY) if number == 84 else errno.EISDIR
-    if number in REMOVES and node.entry.path == b"" and number == 84:
+    return errno.ENOENT if place.slash and number not in MKDIRS else errno.EROFS
+
+
+def removing(question: Question, place: Place) -> int:
+    """do_rmdir(), do_unlinkat(): nothing but the kind of the name is looked at."""
+    directory = question.number == RMDIR or (
+        question.number == UNLINKAT and bool(question.arguments[2] & AT_REMOVEDIR)
+    )
+    if not directory:
+        return errno.EISDIR if place.is_special or place.is_top else errno.EROFS
+    if place.is_top:
         return errno.EBUSY
-    if number == TRUNCATE:
-        if node.entry.is_dir:
-            return errno.EISDIR
-        if not node.entry.is_file:
-            return errno.EINVAL
-    return errno.EROFS
+    return {b".": errno.EINVAL, b"..": errno.ENOTEMPTY, b"": errno.EBUSY}.get(place.name, errno.EROFS)
 
 
-def verdict_on_two(question: Question, resolves: Sequence[Resolve]) -> int:
-    """The target for rename and link.  Both parents are looked up first; then the mounts are compared, then EROFS."""
-    number = question.number
-    sides: list[Resolution | PathError | None] = []
-    follow_first = number == LINKAT and bool(question.arguments[4] & AT_SYMLINK_FOLLOW)
-    for resolve, follow in zip(resolves, (follow_first, False), strict=True):
-        try:
-            sides.append(resolve(follow))
-        except PathError as error:
-            sides.append(error)
-    old, new = sides
-    for side in (old, new):
-        if isinstance(side, PathError) and not (isinstance(side, NotFound) and getattr(side, "last_component", False)):
-            return target_errno(errno_of(side))
-    if number in LINKS:
-        return target_errno(link_errno(old, new))
-    if is_ours(old) != is_ours(new):
+def on_existing(number: int, node: Node) -> int:
+    """Calls that look their object up: vfs_truncate() knows what it cuts before it asks the mount."""
+    if number == TRUNCATE and node.entry.is_dir:
+        return errno.EISDIR
+    return errno.EINVAL if number == TRUNCATE and not node.entry.is_file else errno.EROFS
+
+
+def verdict_on_two(world: World, question: Question, old: Way, new: Way) -> int:
+    """The target for rename and link."""
+    if question.number in LINKS:
+        return linking(world, question, old, new)
+    sides = [place_of(world, old), place_of(world, new)]
+    if not any(side.is_ours or side.is_top for side in sides):
+        return NATIVE
+    for way, side in zip((old, new), sides, strict=True):
+        if isinstance(side.directory, HostPath) and not way.host.is_searchable(side.directory.path):
+            return NATIVE if way is old else target_errno(errno.ENOENT)
+    if sides[0].is_ours != sides[1].is_ours:
         return target_errno(errno.EXDEV)
-    return target_errno(errno.EROFS) if is_ours(old) else NATIVE
+    if any(side.is_special or side.is_top for side in sides):
+        return target_errno(busy(question, sides[0]))
+    return target_errno(errno.EROFS)
 
 
-def link_errno(old: Resolution | PathError | None, new: Resolution | PathError | None) -> int:
-    """link(2): the old object must be there, the new must not, then the mounts are compared."""
-    if isinstance(old, PathError):
-        return errno.ENOENT
-    if isinstance(new, Resolution) and isinstance(new.target, Node):
-        return errno.EEXIST
-    return errno.EROFS if is_ours(new) else errno.EXDEV
+def busy(question: Question, old: Place) -> int:
+    """do_renameat2(): what cannot be moved, or cannot be moved to."""
+    exists = question.number == RENAMEAT2 and question.arguments[4] & RENAME_NOREPLACE
+    return errno.EEXIST if exists and not (old.is_special or old.is_top) else errno.EBUSY
 
 
-def is_ours(side: Resolution | PathError | None) -> bool:
-    """Whether that side lies below /cvmfs; a name that is missing there is ours too."""
-    if isinstance(side, PathError):
-        return True
-    return side is not None and isinstance(side.target, Node)
+def linking(world: World, question: Question, old: Way, new: Way) -> int:
+    """do_linkat(): the old object, then the new name, then the two mounts are compared."""
+    follow = question.number == LINKAT and bool(question.arguments[4] & AT_SYMLINK_FOLLOW)
+    found = old.resolve(follow)
+    place = place_of(world, new)
+    from_us = found is not None and isinstance(found.target, Node)
+    if not from_us and not place.is_ours and not place.is_top:
+        return NATIVE
+    if place.is_ours or place.is_top:
+        if not from_us and not exists_on_host(found, old):
+            return NATIVE
+        return target_errno(creating(question.number, new, place))
+    return target_errno(errno.EXDEV)
+
+
+def exists_on_host(found: Resolution | None, way: Way) -> bool:
+    """Whether the old side of a link is there, as far as it can be seen from here."""
+    path = found.target.path if found is not None and isinstance(found.target, HostPath) else way.absolute
+    return path is None or os.path.lexists(path)
+

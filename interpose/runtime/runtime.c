@@ -70,6 +70,8 @@ static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
     f->a[row->path] = given; /* the caller's registers are restored from here */
     if (row->second_path < 6)
         f->a[row->second_path] = second;
+    if ((row->number == NR_symlink || row->number == NR_symlinkat) && !*(const volatile char *)f->a[0])
+        return -ENOENT; /* that of an empty target, which here is no path to be looked at */
     return r == -ENOENT || r == -ENOTDIR || r == -EACCES ? STALE : r;
 }
 
@@ -333,6 +335,18 @@ static inline long on_descriptor(void)
     return follow_target(TARGET(TARGET_ASK, 0));
 }
 
+/* utimensat looks at its times between the object and the mount. */
+static inline int wrong_times(const struct row *row)
+{
+    const volatile i64 *times = (const volatile i64 *)f->a[2];
+    if (row->number != NR_utimensat || !times)
+        return 0;
+    for (int i = 1; i < 4; i += 2)
+        if ((u64)times[i] > 999999999 && times[i] != UTIME_NOW && times[i] != UTIME_OMIT)
+            return 1;
+    return 0;
+}
+
 static __attribute__((noinline)) long path_call(const struct row *row)
 {
     const char *path = TEXT_ARGUMENT(row->path);
@@ -358,7 +372,7 @@ static __attribute__((noinline)) long path_call(const struct row *row)
             f->a[row->path] = (u64)path; /* the caller's registers are restored from here */
         }
         if (r != OPEN_IT)
-            return r;
+            return r == -EROFS && wrong_times(row) ? -EINVAL : r;
         r = open_certainly(at(index_of(), f->noted), standin_flags(), tries);
         if (r != STALE)
             return opened(r);

@@ -1,0 +1,319 @@
+/*
+ * Does the system calls that FILE lists, one a line, and prints what each gave, so that two runs can be compared.
+ *
+ * A line is [NAME=]NUMBER ARGUMENT...; NAME keeps the descriptor that the call returned.  Arguments:
+ *   i<number>   s<text with \xNN>   @NAME   u (unmapped)   e<text> (ends at an unmapped page, without a zero byte)
+ *   E<text> (the same with its zero byte)   b<size> (buffer, shown)   r<size> (read-only buffer)
+ *   h<size> (buffer that ends at an unmapped page)   t x f (struct stat, statx, statfs, shown)
+ *   g<size> (directory entries, shown sorted)   p<number,...> (array of 64-bit words)   a<size> (struct xattr_args)
+ * "reset" closes what was kept and goes back to the directory of the start.
+ * Identities (device, inode) are shown as numbers in the order in which they are first seen.
+ */
+#include "guest.h"
+
+#include <linux/stat.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+
+enum { MOST_BYTES = 1 << 17, SPACE = 1 << 18, FRESH = 0xaa };
+struct argument {
+	char kind;
+	long value; /* as it is passed */
+	size_t size;
+};
+struct kept {
+	char name[16];
+	int fd;
+} kept[64];
+static int kept_count, start;
+static char *ends; /* first byte that cannot be touched, after a page that can */
+static char space[SPACE], *next_free;
+
+static int identity(unsigned long device, unsigned long inode)
+{
+	static struct {
+		unsigned long device, inode;
+	} seen[65536];
+	static int count;
+	for (int i = 0; i < count; i++)
+		if (seen[i].device == device && seen[i].inode == inode)
+			return i;
+	seen[count].device = device;
+	seen[count].inode = inode;
+	return count++;
+}
+
+static size_t unescape(char *to, const char *from)
+{
+	char *out = to;
+	while (*from)
+		if (from[0] == '\\' && from[1] == 'x') {
+			const char digits[3] = {from[2], from[3], 0};
+			*out++ = (char)strtol(digits, NULL, 16);
+			from += 4;
+		} else {
+			*out++ = *from++;
+		}
+	*out = 0;
+	return (size_t)(out - to);
+}
+
+static char *take(size_t size)
+{
+	char *place = next_free;
+	next_free += (size + 15) & ~15ul;
+	if (next_free > space + SPACE)
+		abort();
+	memset(place, FRESH, size);
+	return place;
+}
+
+static int descriptor(const char *name)
+{
+	for (int i = kept_count; i-- > 0;)
+		if (!strcmp(kept[i].name, name))
+			return kept[i].fd;
+	return -1;
+}
+
+static long words(const char *text)
+{
+	long *place = (long *)take(64 * sizeof *place);
+	memset(place, 0, 64 * sizeof *place);
+	for (int i = 0; *text; i++) {
+		place[i] = (long)strtoull(text, (char **)&text, 0);
+		text += *text == ',';
+	}
+	return (long)place;
+}
+
+static struct argument parse(const char *word)
+{
+	static char *readonly;
+	struct argument a = {.kind = word[0]};
+	word++;
+	if (!readonly)
+		readonly = mmap(NULL, MOST_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	switch (a.kind) {
+	case 'i': a.value = (long)strtoull(word, NULL, 0); break;
+	case 's': a.value = (long)next_free; next_free += (unescape(next_free, word) + 16) & ~15ul; break;
+	case '@': a.value = descriptor(word); break;
+	case 'u': a.value = (long)ends; break;
+	case 'e': a.size = strlen(word); a.value = (long)(ends - unescape(take(a.size + 1), word)); break;
+	case 'E': a.size = strlen(word); a.value = (long)(ends - unescape(take(a.size + 1), word) - 1); break;
+	case 'b': case 'g': a.size = strtoul(word, NULL, 0); a.value = (long)take(a.size + 16); break;
+	case 'h': a.size = strtoul(word, NULL, 0); a.value = (long)(ends - a.size); break;
+	case 'r': a.value = (long)readonly; break;
+	case 't': a.size = sizeof(struct stat); a.value = (long)take(a.size); break;
+	case 'x': a.size = sizeof(struct statx); a.value = (long)take(a.size); break;
+	case 'f': a.size = sizeof(struct statfs); a.value = (long)take(a.size); break;
+	case 'p': a.value = words(word); break;
+	case 'a': {
+		long *args = (long *)take(16);
+		a.size = strtoul(word, NULL, 0);
+		args[0] = (long)take(a.size + 16);
+		args[1] = (long)(a.size & 0xffffffff);
+		a.value = (long)args;
+		break;
+	}
+	default: abort();
+	}
+	if (a.kind == 'e' || a.kind == 'E') {
+		char text[8192];
+		size_t length = unescape(text, word);
+		memcpy((char *)a.value, text, length + (a.kind == 'E'));
+	}
+	return a;
+}
+
+static void show_bytes(const unsigned char *bytes, size_t size)
+{
+	putchar('"');
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i] > ' ' && bytes[i] < 127 && bytes[i] != '\\' && bytes[i] != '"')
+			putchar(bytes[i]);
+		else
+			printf("\\x%02x", bytes[i]);
+	putchar('"');
+}
+
+/* Times of today are those of the run itself. */
+static void show_time(long seconds, long nanoseconds)
+{
+	if (seconds < 1600000000)
+		printf(" mtime=%ld.%09ld]", seconds, nanoseconds);
+	else
+		printf(" mtime=now]");
+}
+
+static void show_stat(const struct stat *s)
+{
+	int directory = S_ISDIR(s->st_mode);
+	printf(" [%d mode=%o nlink=%ld uid=%d gid=%d rdev=%lx size=%ld", identity(s->st_dev, s->st_ino),
+	       s->st_mode, directory ? 0 : (long)s->st_nlink, s->st_uid, s->st_gid, (long)s->st_rdev,
+	       directory ? 0 : (long)s->st_size);
+	show_time((long)s->st_mtim.tv_sec, s->st_mtim.tv_nsec);
+}
+
+static void show_statx(const struct statx *s)
+{
+	int directory = S_ISDIR(s->stx_mode);
+	printf(" [%d mask=%x mode=%o nlink=%u uid=%u gid=%u rdev=%x:%x size=%ld",
+	       identity(makedev(s->stx_dev_major, s->stx_dev_minor), s->stx_ino), s->stx_mask & STATX_BASIC_STATS,
+	       s->stx_mode, directory ? 0 : s->stx_nlink, s->stx_uid, s->stx_gid, s->stx_rdev_major,
+	       s->stx_rdev_minor, directory ? 0 : (long)s->stx_size);
+	show_time((long)s->stx_mtime.tv_sec, s->stx_mtime.tv_nsec);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void show_entries(const char *buffer, long got)
+{
+	char *texts[4096];
+	int count = 0;
+	for (long at = 0; at < got && count < 4096; count++) {
+		const unsigned short length = *(const unsigned short *)(buffer + at + 16);
+		if (asprintf(&texts[count], "%s:%d", buffer + at + 19, buffer[at + 18]) < 0)
+			abort();
+		at += length;
+	}
+	qsort(texts, (size_t)count, sizeof texts[0], by_text);
+	for (int i = 0; i < count; i++) {
+		putchar(' ');
+		show_bytes((const unsigned char *)texts[i], strlen(texts[i]));
+		free(texts[i]);
+	}
+}
+
+static void show_descriptor(int fd)
+{
+	struct stat s;
+	unsigned char first[8];
+	int flags = fcntl(fd, F_GETFL) & ~O_NOFOLLOW, /* shown by the kernel, of no meaning once open */
+	     close_on_exec = fcntl(fd, F_GETFD);
+	printf(" fd flags=%o cloexec=%d", flags, close_on_exec);
+	if (syscall(SYS_fstat, fd, &s) == 0)
+		show_stat(&s);
+	else
+		printf(" fstat %s", error_name(errno));
+	if (!S_ISREG(s.st_mode))
+		return;
+	long got = pread(fd, first, sizeof first, 0);
+	if (got < 0)
+		printf(" read %s", error_name(errno));
+	else
+		show_bytes(first, (size_t)got);
+}
+
+/* Where the result is a count, nothing beyond it may have been written. */
+static void show_buffer(const struct argument *a, long result)
+{
+	const unsigned char *bytes = (const unsigned char *)a->value;
+	size_t used = result > 0 && (size_t)result <= a->size ? (size_t)result : 0;
+	putchar(' ');
+	show_bytes(bytes, used);
+	for (size_t i = used; i < a->size + 16; i++)
+		if (bytes[i] != FRESH) {
+			printf(" written at %zu", i);
+			break;
+		}
+}
+
+static void show(const struct argument *a, long result)
+{
+	struct argument inner = *a;
+	switch (a->kind) {
+	case 'b': show_buffer(a, result); break;
+	case 't': show_stat((const void *)a->value); break;
+	case 'x': show_statx((const void *)a->value); break;
+	case 'f':
+		printf(" namelen=%ld readonly=%ld", (long)((struct statfs *)a->value)->f_namelen,
+		       (long)((struct statfs *)a->value)->f_flags & 1);
+		break;
+	case 'g': show_entries((const char *)a->value, result); break;
+	case 'a':
+		inner.value = *(const long *)a->value;
+		show_buffer(&inner, result);
+		break;
+	default: break;
+	}
+}
+
+static int opens(long number)
+{
+	return number == SYS_open || number == SYS_openat || number == SYS_creat || number == 437;
+}
+
+static void reset(void)
+{
+	while (kept_count)
+		close(kept[--kept_count].fd);
+	if (syscall(SYS_fchdir, start) < 0)
+		abort();
+}
+
+static void perform(int line, char *text)
+{
+	struct argument a[6] = {{0}};
+	char *name = NULL, *word, *rest = text;
+	int count = 0;
+	next_free = space;
+	word = strsep(&rest, " ");
+	if (!strcmp(word, "reset")) {
+		reset();
+		return;
+	}
+	if (strchr(word, '=')) {
+		name = strsep(&word, "=");
+	}
+	long number = strtol(word, NULL, 0);
+	while ((word = strsep(&rest, " ")) && count < 6)
+		a[count++] = parse(word);
+	long result = syscall(number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
+	int error = errno;
+	if (result < 0) {
+		printf("%d: %s\n", line, error_name(error));
+		return;
+	}
+	if (opens(number) || name) {
+		printf("%d:", line);
+		show_descriptor((int)result);
+	} else if (number == SYS_getdents64 || number == SYS_getdents) {
+		printf("%d: %s", line, result ? "some" : "0");
+	} else {
+		printf("%d: %ld", line, result);
+	}
+	for (int i = 0; i < count; i++)
+		show(&a[i], result);
+	putchar('\n');
+	if (name && kept_count < 64) {
+		snprintf(kept[kept_count].name, sizeof kept[0].name, "%s", name);
+		kept[kept_count++].fd = (int)result;
+	} else if (opens(number)) {
+		close((int)result);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static char text[1 << 16];
+	long size = sysconf(_SC_PAGESIZE);
+	need_arguments(argc, 1, "call_script FILE");
+	FILE *script = fopen(argv[1], "re");
+	if (!script)
+		return 2;
+	start = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ends = (char *)mmap(NULL, 4 * (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 3 * size;
+	mprotect(ends, (size_t)size, PROT_NONE);
+	for (int line = 0; fgets(text, sizeof text, script); line++) {
+		text[strcspn(text, "\n")] = 0;
+		perform(line, text);
+	}
+	fclose(script);
+	puts("end");
+	return 0;
+}
