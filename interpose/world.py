@@ -95,6 +95,11 @@ class World:
         assert isinstance(file.key, int)
         self.book.drop_standin(file.key)
 
+    def name_of(self, key: object) -> str:
+        """What a memory file is called in messages and in /proc/PID/maps: the virtual path."""
+        node = self.book.node(key) if isinstance(key, int) else None
+        return os.fsdecode(node.path) if node else "hepwrap"
+
     def whose(self, device: int, number: int) -> bytes | None:
         """The virtual path behind a stand-in, or None."""
         at = self.index.whose(device, number)

@@ -9,7 +9,7 @@ import dataclasses
 import fcntl
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,7 +18,7 @@ from hepwrap.joblog import JobLog
 from hepwrap.settings import Settings
 
 if TYPE_CHECKING:
-    from hepwrap.cache.memory import MemoryFiles
+    from hepwrap.cache.memory import MemoryFile, MemoryFiles
     from hepwrap.interpose.herald import Herald
     from hepwrap.interpose.launch import LaunchOptions
     from hepwrap.interpose.server import Server
@@ -40,14 +40,18 @@ def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoRet
     from hepwrap.interpose.herald import Herald, identity_of
 
     stderr = identity_of(2)
-    if plan.settings.stats not in (None, "-"):  # the helper will be elsewhere
-        stats = os.path.abspath(plan.settings.stats)
-        plan = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, stats=stats))
+    plan = dataclasses.replace(plan, settings=with_absolute_paths(plan.settings))
     kept = None
     if plan.settings.stats == "-" or plan.settings.verbosity:
         kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 10) if stderr else None
     herald = Herald(stderr, kept)
     launch.run(command, environment, lambda options: build(plan, options, herald), keep=() if kept is None else (kept,))
+
+
+def with_absolute_paths(settings: Settings) -> Settings:
+    """The helper will have another working directory."""
+    stats = settings.stats if settings.stats in (None, "-") else os.path.abspath(settings.stats)
+    return dataclasses.replace(settings, stats=stats, log=settings.log and settings.log.absolute())
 
 
 def log_directory(settings: Settings) -> Path | None:
@@ -66,14 +70,14 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     from hepwrap.vfs.resolve import OsHost, Resolver
 
     settings = plan.settings
-    log = JobLog(log_directory(settings), herald.say if settings.verbosity else None)
+    log = JobLog(log_directory(settings), herald.say if settings.verbosity else None, file=settings.log)
     table = plan.mounts(log)
     for repository in settings.repositories:
         table.get(repository.name.encode())
     index = _index.Index(options.window, settings.prefix.encode(), _core.image())
     # The files tell the world of evictions, the world asks for files: tied here, before either is used.
     world: World
-    files = make_files(settings, lambda file: world.evicted(file))  # noqa: PLW0108 - not there yet
+    files = make_files(settings, lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
     facts = Facts(files)
     world = World(
         index,
@@ -94,14 +98,16 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     )
 
 
-def make_files(settings: Settings, on_evict: Callable[..., None]) -> MemoryFiles:
-    """Memory files with the job's budget."""
+def make_files(
+    settings: Settings, on_evict: Callable[[MemoryFile], None], name: Callable[[Hashable], str]
+) -> MemoryFiles:
+    """Memory files with the job's budget, named as messages and /proc/PID/maps show them."""
     from hepwrap.cache.budget import JobBudget
     from hepwrap.cache.memory import MemoryFiles
     from hepwrap.cache.objects import Objects
 
     return MemoryFiles(
-        Objects(workers=settings.cache.workers), budget=JobBudget(settings.cache.limit), on_evict=on_evict
+        Objects(workers=settings.cache.workers), budget=JobBudget(settings.cache.limit), on_evict=on_evict, name=name
     )
 
 

@@ -18,27 +18,34 @@ MOST_BYTES = 8 * 1024 * 1024
 
 
 class JobLog:
-    """Takes lines from any thread.  `also` gets each line too (-v)."""
+    """Takes lines from any thread.
 
-    def __init__(self, directory: Path | None, also: Callable[[str], None] | None = None) -> None:
+    `directory` is where a file of its own is made with the first line; `file` is appended to instead, where the user
+    named one; both None: nowhere.  `also` gets each line too (-v).
+    """
+
+    def __init__(
+        self, directory: Path | None, also: Callable[[str], None] | None = None, *, file: Path | None = None
+    ) -> None:
         self._lock = threading.Lock()
-        self._also = also
+        self._directory, self._also = directory, also
         self._fd = -1
         self._bytes = 0
-        self.path: Path | None = None
+        self._tried = False
+        self.path: Path | None = file
         self.lines = 0
         self.last = ""
-        if directory is not None:
-            self._directory = directory
-        self._wanted = directory is not None
 
     def __call__(self, line: str) -> None:
         """Write one line."""
+        line = " ".join(line.split("\n"))
         with self._lock:
             self.lines += 1
             self.last = line
-            if self._wanted and self._fd < 0:
-                self._open()
+            if not self._tried:
+                self._tried = True
+                with contextlib.suppress(OSError):
+                    self._open()
             data = f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n".encode("utf-8", "surrogateescape")
             if self._fd >= 0 and self._bytes + len(data) <= MOST_BYTES:
                 self._bytes += len(data)
@@ -49,11 +56,12 @@ class JobLog:
 
     def _open(self) -> None:
         """The file is made with its first line: most jobs have nothing to say."""
-        self._wanted = False
-        with contextlib.suppress(OSError):
+        if self.path is None:
+            if self._directory is None:
+                return
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path = self._directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            for old in sorted(self._directory.glob("*.log"))[:-KEPT]:
+            for old in sorted(self._directory.glob("*.log"))[: 1 - KEPT]:
                 with contextlib.suppress(OSError):
                     old.unlink()
+            self.path = self._directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)

@@ -134,17 +134,10 @@ CASES = {
     "small stack": "small_stack 512 {r}/file",
 }
 #: Cases that do not agree yet; strict, so that whoever mends one takes it out.
-FLAGS = "flags that no call knows, or that exclude each other, are not EINVAL"
 OPEN: dict[str, str] = {
-    "stat": FLAGS,
-    "stat of links": FLAGS,
-    "stat of odd paths": FLAGS,
     "open": "F_GETFL lacks O_NOFOLLOW, O_APPEND, O_SYNC, O_NOATIME; openat2 takes unknown flags; O_CREAT|O_DIRECTORY",
     "access": "faccessat2 with AT_EMPTY_PATH on a file's descriptor is ENOTDIR; bad flags; bad modes of missing files",
     "readlink": "an empty path is EINVAL on what is no link (ENOENT); a size of 0 or less is EINVAL before ENOENT",
-    "names": "/proc/*/fd/N and /proc/*/cwd show memory files and stand-ins",
-    "descriptors over sockets": "/proc/self/fd/N shows memory files and stand-ins",
-    "xattr": "an empty name is ERANGE before the path is looked at",
     "write": "link to an existing name outside is EEXIST; bad flags; truncate below 0; fchownat with AT_EMPTY_PATH",
     "exec of a script": "a script below a directory's descriptor that closes on exec is ENOENT",
     "bad pointers": "a SIGSEGV that was ignored or blocked is neither after a bad pointer",
