@@ -145,7 +145,7 @@ void tracer_run(struct tracer *tracer)
 {
     for (;;) {
         int status;
-        pid_t task = waitpid(-1, &status, __WALL);
+        pid_t task = waitpid(-1, &status, __WALL | __WNOTHREAD); /* other threads may have children */
         if (task < 0 && errno == EINTR)
             continue;
         if (task < 0)
