@@ -12,7 +12,8 @@ import os
 from dataclasses import dataclass
 from typing import Protocol
 
-from hepwrap.errors import NotFound
+from hepwrap.errnos import errno_of
+from hepwrap.errors import NotFound, PathError
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index
@@ -170,46 +171,69 @@ def on_existing(number: int, node: Node) -> int:
     return errno.EINVAL if number == TRUNCATE and not node.entry.is_file else errno.EROFS
 
 
+#: Names that nothing can be done to: one on a mount that is neither ours nor where anything is moved to, and one that
+#: something is mounted on, as on /cvmfs.
+THERE, MOUNT_POINT = b"/proc/self/status", b"/proc"
+
+
 def verdict_on_two(world: World, question: Question, old: Way, new: Way) -> int:
-    """The target for rename and link."""
-    if question.number in LINKS:
-        return linking(world, question, old, new)
-    sides = [place_of(world, old), place_of(world, new)]
-    if not any(side.is_ours or side.is_top for side in sides):
-        return NATIVE
-    for way, side in zip((old, new), sides, strict=True):
-        if isinstance(side.directory, HostPath) and not way.host.is_searchable(side.directory.path):
-            return NATIVE if way is old else target_errno(errno.ENOENT)
-    if sides[0].is_ours != sides[1].is_ours:
-        return target_errno(errno.EXDEV)
-    if any(side.is_special or side.is_top for side in sides):
-        return target_errno(busy(question, sides[0]))
-    return target_errno(errno.EROFS)
+    """The target for rename and link.  Where only one path is ours the kernel judges the other in its turn."""
+    link = question.number in LINKS
+    if link:
+        follow = question.number == LINKAT and bool(question.arguments[4] & AT_SYMLINK_FOLLOW)
+        found = old.resolve(follow)
+        node = found.target if found is not None and isinstance(found.target, Node) else None
+        from_us = node is not None
+        first = THERE if from_us else host_path(found, old)
+    else:
+        source = place_of(world, old)
+        from_us = source.is_ours
+        first = THERE if from_us else host_name(source, old)
+    try:
+        place = place_of(world, new)
+    except PathError as error:
+        return mixed(world, first, THERE, errno_of(error)) if not from_us else target_errno(errno_of(error))
+    if not place.is_ours:
+        second = host_name(place, new)
+        return mixed(world, first, second, 0) if from_us or first or second else NATIVE
+    if link:
+        verdict = creating(question.number, new, place)
+    elif from_us and mount_of(source) == mount_of(place):
+        verdict = busy(question, source) if source.is_special or place.is_special else errno.EROFS
+    else:
+        verdict = errno.EXDEV
+    return target_errno(verdict) if from_us else mixed(world, first, THERE, verdict)
+
+
+def mount_of(place: Place) -> int:
+    """Which of our mounts a virtual directory is on."""
+    assert isinstance(place.directory, Node)
+    return place.directory.mount.index
 
 
 def busy(question: Question, old: Place) -> int:
     """do_renameat2(): what cannot be moved, or cannot be moved to."""
     exists = question.number == RENAMEAT2 and question.arguments[4] & RENAME_NOREPLACE
-    return errno.EEXIST if exists and not (old.is_special or old.is_top) else errno.EBUSY
+    return errno.EEXIST if exists and not old.is_special else errno.EBUSY
 
 
-def linking(world: World, question: Question, old: Way, new: Way) -> int:
-    """do_linkat(): the old object, then the new name, then the two mounts are compared."""
-    follow = question.number == LINKAT and bool(question.arguments[4] & AT_SYMLINK_FOLLOW)
-    found = old.resolve(follow)
-    place = place_of(world, new)
-    from_us = found is not None and isinstance(found.target, Node)
-    if not from_us and not place.is_ours and not place.is_top:
-        return NATIVE
-    if place.is_ours or place.is_top:
-        if not from_us and not exists_on_host(found, old):
-            return NATIVE
-        return target_errno(creating(question.number, new, place))
-    return target_errno(errno.EXDEV)
+def host_path(found: Resolution | None, way: Way) -> bytes:
+    """The path for the kernel; empty: as it was given."""
+    if found is None or not isinstance(found.target, HostPath) or found.target.path == way.absolute:
+        return b""
+    return found.target.path
 
 
-def exists_on_host(found: Resolution | None, way: Way) -> bool:
-    """Whether the old side of a link is there, as far as it can be seen from here."""
-    path = found.target.path if found is not None and isinstance(found.target, HostPath) else way.absolute
-    return path is None or os.path.lexists(path)
+def host_name(place: Place, way: Way) -> bytes:
+    """As host_path, of a name in a directory."""
+    if place.is_top:
+        return MOUNT_POINT
+    if not isinstance(place.directory, HostPath):
+        return b""
+    path = join(place.directory.path, place.name) + (b"/" if place.slash else b"")
+    return b"" if path == way.absolute else path
 
+
+def mixed(world: World, first: bytes, second: bytes, across: int) -> int:
+    """The kernel is asked, with these paths (empty: as given); that the second is there, and elsewhere, becomes `across`."""
+    return world.book.plan(first, second, across)

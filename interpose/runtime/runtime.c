@@ -386,6 +386,25 @@ static inline int second_dirfd(void)
     return f->row->second_dirfd < 6 ? FD_ARGUMENT(f->row->second_dirfd) : AT_FDCWD;
 }
 
+/* Where only one path is ours the kernel judges the other, against a name on a third mount. */
+static __attribute__((noinline)) long on_two_paths(const struct row *row, u64 target)
+{
+    if (TARGET_KIND(target) == TARGET_ERRNO)
+        return -(long)TARGET_VALUE(target);
+    if (TARGET_KIND(target) != TARGET_PLAN)
+        return native();
+    const struct plan *plan = at(index_of(), TARGET_VALUE(target));
+    u64 first = f->a[row->path], second = f->a[row->second_path];
+    if (plan->path_at)
+        f->a[row->path] = (u64)at(index_of(), plan->path_at);
+    if (plan->argv_at)
+        f->a[row->second_path] = (u64)at(index_of(), plan->argv_at);
+    long r = native();
+    f->a[row->path] = first; /* the caller's registers are restored from here */
+    f->a[row->second_path] = second;
+    return plan->inode_at && (r == -EXDEV || r == -EEXIST) ? -(long)plan->inode_at : r;
+}
+
 /* rename, link: ours if either path is. */
 static __attribute__((noinline)) long two_path_call(void)
 {
@@ -403,8 +422,7 @@ static __attribute__((noinline)) long two_path_call(void)
     long wrong = wrong_for_kernel(f->row);
     if (wrong != STALE)
         return wrong;
-    u64 target = ask(f->base, f->noted, REASON_ASK, 0);
-    return TARGET_KIND(target) == TARGET_ERRNO ? -(long)TARGET_VALUE(target) : native();
+    return on_two_paths(f->row, ask(f->base, f->noted, REASON_ASK, 0));
 }
 
 static __attribute__((noinline)) long fd_call(const struct row *row)

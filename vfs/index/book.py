@@ -14,7 +14,7 @@ import threading
 from collections.abc import Hashable
 
 from hepwrap.vfs.index import _index
-from hepwrap.vfs.index.layout import CHILD, INODE, MOUNT, offset, target
+from hepwrap.vfs.index.layout import CHILD, INODE, MOUNT, PLAN, offset, target
 from hepwrap.vfs.mounts import Mount
 from hepwrap.vfs.permissions import R_OK, X_OK, common
 from hepwrap.vfs.resolve import Node, Resolver
@@ -44,6 +44,7 @@ class Book:
         self._sequences: dict[int, int] = {}
         self._mounts: dict[int, int] = {}
         self._texts: dict[bytes, int] = {}
+        self._plans: dict[tuple[bytes, bytes, int], int] = {}
         self._next_number = FIRST_INODE
         self._listed: set[int] = set()
 
@@ -148,6 +149,15 @@ class Book:
             if text not in self._texts:
                 self._texts[text] = self.index.append(text)
             return self._texts[text]
+
+    def plan(self, first: bytes, second: bytes, errno: int) -> int:
+        """The target that has a call on two paths made with these (empty: as given); see `struct plan`."""
+        key = (first, second, errno)
+        with self.lock:
+            if key not in self._plans:
+                paths = [self.text(path) if path else 0 for path in (first, second)]
+                self._plans[key] = self.index.append(PLAN.pack(path_at=paths[0], argv_at=paths[1], inode_at=errno))
+            return target(_index.TARGET_PLAN, self._plans[key])
 
     def enter(self, key: bytes, follow: bool, value: int) -> None:
         """Write down what the path `key` means when its last link is followed, or not."""
