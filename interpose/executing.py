@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hepwrap.errnos import errno_of
-from hepwrap.errors import HepwrapError, PathError, TooManyLinks
+from hepwrap.errors import HepwrapError, NotFound, PathError, TooManyLinks
 from hepwrap.interpose import elf
 from hepwrap.interpose.answers import NATIVE, Answer, Way
+from hepwrap.interpose.firstline import HEAD_BYTES, MARK, parse_first_line
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of
 from hepwrap.interpose.world import World
@@ -25,12 +26,13 @@ from hepwrap.vfs.index.layout import PLAN, target, target_errno
 from hepwrap.vfs.permissions import X_OK, access
 from hepwrap.vfs.resolve import HostPath, Node
 
-#: Bytes of a file that the kernel looks at (BINPRM_BUF_SIZE), and how deep interpreters may nest.
-HEAD_BYTES = 256
+#: How deep interpreters may nest: scripts before the program that is loaded in the end (exec_binprm()).
 MAXIMUM_DEPTH = 5
 COMM_BYTES = 15
 AT_SYMLINK_NOFOLLOW = 0x100
 EXECVE, EXECVEAT = 59, 322
+#: Since Linux 6.14 comm is the file's own name where execveat(2) was given a descriptor alone; else the descriptor's.
+COMM_IS_THE_FILES = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (6, 14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,11 @@ class Executor:
         if program is None:
             return NATIVE, None
         first = program
-        for _ in range(MAXIMUM_DEPTH):
+        for _ in range(MAXIMUM_DEPTH + 1):
             head = self._head(program, question)
             if head is None:
                 break
-            if not head.startswith(b"#!"):
+            if not head.startswith(MARK):
                 return self._binary(first, program, head, question), None
             program = self._interpreter(program, head, question)
         else:
@@ -123,6 +125,10 @@ class Executor:
         words = parse_first_line(head)
         if not words:
             raise _NotExecutable(f"{os.fsdecode(script.name)}: its first line names no interpreter")
+        if name_will_be_gone(question):
+            raise NotFound(f"{os.fsdecode(script.name)} closes on exec: its interpreter could not open it")
+        if not words[0]:
+            raise NotFound(f"{os.fsdecode(script.name)}: the name of its interpreter is empty")
         interpreter = words[0]
         from_cwd = question.number == EXECVE  # else what is known is the directory of the script, not the task's
         way = Way(
@@ -199,7 +205,8 @@ class Executor:
         if program.words:
             argv = self._argv(program.words, question)
         execfn = self._index_address + book.text(first.name)
-        comm = self._index_address + book.text(first.name.rpartition(b"/")[2][:COMM_BYTES])
+        called = own_name(program) if is_by_descriptor(question) and COMM_IS_THE_FILES else first.name
+        comm = self._index_address + book.text(called.rpartition(b"/")[2][:COMM_BYTES])
         self._name_task(question.task, execfn, comm)
         plan = PLAN.pack(path_at=book.text(program.host), argv_at=argv, inode_at=at)
         return target(_index.TARGET_PLAN, index.append(plan))
@@ -234,19 +241,29 @@ def refused(error: BaseException) -> Answer:
     return target_errno(exec_errno(error)), None
 
 
+def is_by_descriptor(question: Question) -> bool:
+    """Whether execveat(2) was given a descriptor and no name (fexecve(3))."""
+    return question.number == EXECVEAT and not question.path
+
+
+def own_name(program: Program) -> bytes:
+    """What the file itself is called, whatever led to it."""
+    return program.node.path if program.node is not None else os.path.realpath(program.host)
+
+
+def name_will_be_gone(question: Question) -> bool:
+    """Whether the file is known by a descriptor that closes on exec: its /dev/fd name would lead nowhere."""
+    fd = question.arguments[0]
+    if question.number != EXECVEAT or fd >= 1 << 31 or (question.path or b"").startswith(b"/"):
+        return False
+    try:
+        with open(f"/proc/{question.task}/fdinfo/{fd}", encoding="ascii") as file:
+            flags = next((line.split()[1] for line in file if line.startswith("flags:")), "0")
+    except OSError:
+        return False
+    return bool(int(flags, 8) & os.O_CLOEXEC)
+
+
 def real_name(fd: int) -> bytes:
     """The canonical path of an open file of the host."""
     return os.readlink(b"/proc/self/fd/%d" % fd)
-
-
-def parse_first_line(head: bytes) -> tuple[bytes, ...]:
-    """Interpreter and at most one argument, as fs/binfmt_script.c takes a first line apart."""
-    line = head[2:HEAD_BYTES].partition(b"\n")[0].strip(b" \t")
-    line = line.partition(b"\0")[0]
-    name, _, argument = line.replace(b"\t", b" ", 1 if b" " not in line else 0).partition(b" ")
-    for separator in (b"\t",):
-        if separator in name:
-            name, _, rest = name.partition(separator)
-            argument = rest + b" " + argument if argument else rest
-    argument = argument.strip(b" \t")
-    return tuple(word for word in (name, argument) if word)
