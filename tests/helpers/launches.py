@@ -17,6 +17,7 @@ import dataclasses
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -212,6 +213,10 @@ class Launches:
     def words(self, *command: str | Path) -> list[str]:
         """The whole command line."""
         return [*self.before, *self.hepwrap, *self.options, "--", *map(str, command)]
+
+    def typed(self, *command: str | Path) -> str:
+        """What the user, being that user already, would type into a shell."""
+        return shlex.join([*self.hepwrap, *self.options, "--", *map(str, command)])
 
     def native(self, *command: str | Path) -> list[str]:
         """The same command by the same user without hepwrap."""
