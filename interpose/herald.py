@@ -37,7 +37,7 @@ class Herald:
     def __init__(self, stderr: Identity | None, kept: int | None = None) -> None:
         self._stderr, self._kept = stderr, kept
         self._first = 0
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._lines: queue.Queue[tuple[str, threading.Event] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="herald", daemon=True)
 
     def start(self, first: int) -> None:
@@ -47,7 +47,13 @@ class Herald:
 
     def say(self, text: str) -> None:
         """One line or more, soon; lost where the stream is gone or full."""
-        self._lines.put(text)
+        self._lines.put((text, threading.Event()))
+
+    def say_now(self, text: str, seconds: float = 0.5) -> None:
+        """As `say`, and wait until it has been said, so that it stands before what the program says of it."""
+        said = threading.Event()
+        self._lines.put((text, said))
+        said.wait(seconds)
 
     def finish(self, seconds: float) -> None:
         """Wait until all has been said, but not longer than that."""
@@ -55,9 +61,11 @@ class Herald:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        while (text := self._lines.get()) is not None:
+        while (line := self._lines.get()) is not None:
+            text, said = line
             with contextlib.suppress(OSError):
                 self._write(text)
+            said.set()
         if self._kept is not None:
             os.close(self._kept)
 

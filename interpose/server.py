@@ -34,6 +34,7 @@ MOST_WORKERS = 512
 FIRST_WORKERS = 4
 HOUSEKEEPING_SECONDS = 2.0
 REPORT_SECONDS = 2.0
+CAP_SYS_PTRACE = 19
 
 
 class Server:
@@ -46,9 +47,11 @@ class Server:
         *,
         report: Callable[[Server], None],
         log: Callable[[str], None],
+        complain: Callable[[str], None],
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
         self.world, self._herald, self._report, self._log = world, herald, report, log
+        self._complain = complain
         self._housekeeping = housekeeping
         self.started = time.monotonic()
         self.first = 0
@@ -79,11 +82,11 @@ class Server:
         if attaching[0] is not None:
             raise refuse_attach(attaching[0])
         self._herald.start(first)
+        for _ in range(FIRST_WORKERS):
+            self._add_worker()
         _core.drop_capabilities()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
         threading.Thread(target=listener.run, name="listener", daemon=True).start()
-        for _ in range(FIRST_WORKERS):
-            self._add_worker()
         attached()
         tracing.join()
         if self.tracer.failure():
@@ -126,6 +129,7 @@ class Server:
 
     def _work(self) -> None:
         assert self.tracer is not None
+        _core.drop_capabilities(1 << CAP_SYS_PTRACE)  # /proc/PID/{root,cwd,exe,fd} of a task that has more than we
         while True:
             with self._lock:
                 self._idle += 1
@@ -160,15 +164,15 @@ class Server:
             return refused(error)
         except (FetchFailed, Untrusted, HepwrapError) as error:
             tally.failures += 1
-            self._log(str(error))
+            self._complain(str(error))
             return target_errno(errno_of(error)), None
         except OSError as error:
             tally.failures += 1
-            self._log(f"{name} of {question.path!r}: {error}")
+            self._complain(f"{name} of {question.path!r}: {error}")
             return target_errno(errno.EIO), None
         except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
             tally.failures += 1
-            self._log(f"internal error in {name} of {question.path!r}: {type(error).__name__}: {error}")
+            self._complain(f"internal error in {name} of {question.path!r}: {type(error).__name__}: {error}")
             return target_errno(errno.EIO), None
 
     def _keep_house(self) -> None:

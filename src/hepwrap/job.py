@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from hepwrap import account
-from hepwrap.joblog import JobLog
+from hepwrap.joblog import Complaints, JobLog
 from hepwrap.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
 
     settings = plan.settings
     log = JobLog(log_directory(settings), herald.say if settings.verbosity else None, file=settings.log)
+    complaints = Complaints(log, (lambda _text: None) if settings.verbosity else herald.say_now)
     table = plan.mounts(log)
     for repository in settings.repositories:
         table.get(repository.name.encode())
@@ -92,8 +93,9 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     return Server(
         world,
         herald,
-        report=lambda server: report(server, settings, log, table, herald),
+        report=lambda server: report(server, settings, complaints, log, table, herald),
         log=log,
+        complain=complaints,
         housekeeping=lambda: keep_house(files, table),
     )
 
@@ -177,25 +179,21 @@ def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]
     }
 
 
-def report(server: Server, settings: Settings, log: JobLog, table: MountTable, herald: Herald) -> None:
-    """At the end of the first process: the account where it was asked for, and what went wrong in one line."""
-    tracer_says = server.tracer.failure() if server.tracer else ""
-    if tracer_says:
-        log(tracer_says)
+def report(
+    server: Server, settings: Settings, complaints: Complaints, log: JobLog, table: MountTable, herald: Herald
+) -> None:
+    """At the end of the first process: the account where it was asked for, and what has not been said yet."""
+    if server.tracer and server.tracer.failure():
+        complaints(server.tracer.failure())
     if settings.stats is not None:
         counters = collect(server, table)
         if settings.stats == "-":
             herald.say(account.as_text(counters))
         else:
             write_stats(Path(settings.stats), account.as_json(counters), log)
-    failures = server.world.tally.failures
-    if settings.verbosity:
-        return
-    if tracer_says:
-        herald.say(f"hepwrap: {tracer_says}\n")
-    elif failures:
+    if complaints.unsaid and not settings.verbosity:
         where = f"; all of them in {log.path}" if log.path else ""
-        herald.say(f"hepwrap: {failures} calls failed with EIO, the last: {log.last}{where}\n")
+        herald.say(f"hepwrap: {complaints.count} calls failed with EIO, the last: {log.last}{where}\n")
 
 
 def write_stats(path: Path, text: str, log: JobLog) -> None:

@@ -65,3 +65,31 @@ class JobLog:
                     old.unlink()
             self.path = self._directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+
+
+class Complaints:
+    """What goes wrong, said at once on the command's stderr: the first few sentences, each once; all are logged.
+
+    At once, because many programs close their stderr before they end.
+    """
+
+    #: Sentences shown in one job.
+    MOST = 3
+
+    def __init__(self, log: JobLog, say: Callable[[str], None]) -> None:
+        self._log, self._say = log, say
+        self._said: set[str] = set()
+        self.count = 0
+
+    def __call__(self, line: str) -> None:
+        """One more."""
+        self.count += 1
+        self._log(line)
+        if line not in self._said and len(self._said) < self.MOST:
+            self._said.add(line)
+            self._say(f"hepwrap: {line}\n")
+
+    @property
+    def unsaid(self) -> int:
+        """How many were not shown one by one."""
+        return self.count - len(self._said)
