@@ -21,6 +21,7 @@ from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
 from hepwrap.vfs.resolve import MAXIMUM_LINKS, HostPath, Node, Resolution
 
 NATIVE = target(_index.TARGET_NATIVE)
+CHROOT = 161
 
 #: A target and, where it is TARGET_DATA, the data.
 Answer = tuple[int, bytes | None]
@@ -254,12 +255,13 @@ def on_chdir(world: World, question: Question) -> Answer:
 
 def on_stand_in(world: World, question: Question) -> Answer:
     """Calls that need an object of the kernel's, whatever it is."""
-    if question.number == 161:  # chroot(2): an empty directory would be no root to live in
-        return target_errno(errno.EPERM), None
     done, _, at = answer_path(world, question)
-    if not done:
-        world.stand_in(at)
-    return done or (target(_index.TARGET_INODE, at), None)
+    if done:
+        return done
+    if question.number == CHROOT:  # an empty directory would be no root to live in
+        return target_errno(errno.EPERM), None
+    world.stand_in(at)
+    return target(_index.TARGET_INODE, at), None
 
 
 def on_list(world: World, question: Question) -> Answer:
