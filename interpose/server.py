@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from hepwrap.errnos import errno_of
-from hepwrap.errors import FetchFailed, HepwrapError, PathError, Untrusted
+from hepwrap.errors import HepwrapError, PathError
 from hepwrap.interpose import _core
 from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
 from hepwrap.interpose.executing import Executor, refused
@@ -29,6 +29,7 @@ from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import offset, target_errno, width
+from hepwrap.vfs.resolve import text
 
 MOST_WORKERS = 512
 FIRST_WORKERS = 4
@@ -162,18 +163,10 @@ class Server:
             return HANDLERS.get(treatment, on_unknown)(self.world, question)
         except PathError as error:
             return refused(error)
-        except (FetchFailed, Untrusted, HepwrapError) as error:
-            tally.failures += 1
-            self._complain(str(error))
-            return target_errno(errno_of(error)), None
-        except OSError as error:
-            tally.failures += 1
-            self._complain(f"{name} of {question.path!r}: {error}")
-            return target_errno(errno.EIO), None
         except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
             tally.failures += 1
-            self._complain(f"internal error in {name} of {question.path!r}: {type(error).__name__}: {error}")
-            return target_errno(errno.EIO), None
+            self._complain(complaint(name, question, error))
+            return target_errno(errno_of(error)), None
 
     def _keep_house(self) -> None:
         while True:
@@ -190,6 +183,13 @@ class Server:
         except Exception as error:  # the account is not worth the job
             self._log(f"the account failed: {type(error).__name__}: {error}")
         self._herald.finish(REPORT_SECONDS)
+
+
+def complaint(name: str, question: Question, error: Exception) -> str:
+    """One sentence on why a call fails with EIO: which path, which object, which check."""
+    what = str(error) if isinstance(error, HepwrapError) else f"{name} failed: {type(error).__name__}: {error}"
+    path = text(question.path or b"")
+    return what if not path or path in what else f"{path}: {what}"
 
 
 def memory_device() -> int:
