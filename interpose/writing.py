@@ -235,5 +235,5 @@ def host_name(place: Place, way: Way) -> bytes:
 
 
 def mixed(world: World, first: bytes, second: bytes, across: int) -> int:
-    """The kernel is asked, with these paths (empty: as given); that the second is there, and elsewhere, becomes `across`."""
+    """The kernel is asked, with these paths (empty: as given); `across`: see `struct plan`."""
     return world.book.plan(first, second, across)

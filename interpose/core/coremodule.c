@@ -247,12 +247,22 @@ static PyObject *core_execute(PyObject *module, PyObject *args)
     return PyLong_FromLong(r < 0 ? errno : 0);
 }
 
-/* drop_capabilities(): of the calling thread only */
-static PyObject *core_drop_capabilities(PyObject *module, PyObject *unused)
+/* drop_capabilities(keep=0): of the calling thread only; those of the bit set `keep` stay where they are there */
+static PyObject *core_drop_capabilities(PyObject *module, PyObject *args)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
-    (void)module, (void)unused;
+    struct __user_cap_data_struct data[2];
+    unsigned long long keep = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "|K", &keep))
+        return NULL;
+    if (syscall(SYS_capget, &header, data) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    for (int i = 0; i < 2; i++) {
+        data[i].permitted &= (uint32_t)(keep >> (32 * i));
+        data[i].effective &= data[i].permitted;
+        data[i].inheritable = 0;
+    }
     if (syscall(SYS_capset, &header, data) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
@@ -283,7 +293,7 @@ static PyMethodDef core_methods[] = {
     {"map_world", core_map_world, METH_VARARGS, "map_world(fd, window) -> base address"},
     {"allow_tracer", core_allow_tracer, METH_VARARGS, "allow_tracer(pid)"},
     {"execute", core_execute, METH_VARARGS, "execute(base, path, argv, environment) -> errno"},
-    {"drop_capabilities", core_drop_capabilities, METH_NOARGS, "drop_capabilities(): of this thread"},
+    {"drop_capabilities", core_drop_capabilities, METH_VARARGS, "drop_capabilities(keep=0): of this thread; keep: a bit set"},
     {"rows", core_rows, METH_NOARGS, "rows() -> the table of system calls"},
     {NULL, NULL, 0, NULL},
 };
