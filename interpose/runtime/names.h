@@ -33,7 +33,12 @@ static inline long show_link(int dirfd, const char *path, char *to, i32 size, lo
     if (r >= (long)sizeof deleted - 1)
         suspect |= same(to + r - (sizeof deleted - 1), deleted, sizeof deleted - 1);
     const struct inode *inode = suspect ? identify(dirfd, path, 0) : 0;
-    return inode ? put_text(to, (u64)size, at(index_of(), inode->path_at), inode->path_length) : r;
+    if (!inode)
+        return r;
+    long length = put_text(to, (u64)size, at(index_of(), inode->path_at), inode->path_length);
+    if (length < r)
+        zero(to + length, (u64)(r - length)); /* programs that cleared their buffer count on the NUL behind the name */
+    return length;
 }
 
 static inline long get_cwd(void)
