@@ -67,7 +67,7 @@ def run(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
     if is_reaper():
-        launcher = become_minimal_init(ours, theirs)
+        launcher = become_minimal_init()
     spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server, keep))
     theirs.close()
     become(command, environment, ours)
@@ -83,14 +83,16 @@ def is_reaper() -> bool:
     return os.getpid() == 1 or bool(flag.value)
 
 
-def become_minimal_init(ours: socket.socket, theirs: socket.socket) -> int:
-    """Fork the command's process and stay as its init; returns in the child, with its pid."""
+def become_minimal_init() -> int:
+    """Fork the command's process and stay as its init; returns in the child, with its pid.
+
+    The init keeps no descriptor: a reader of the command's pipe must see its end.
+    """
     from hepwrap.interpose import reaper
 
-    child = os.fork()
+    child = reaper.start()
     if child:
-        ours.close()
-        theirs.close()
+        close_everything_but(())
         reaper.supervise(child)
     return os.getpid()
 
@@ -222,7 +224,7 @@ def execute(base: int, command: list[str], environment: Mapping[str, str]) -> No
         code = _core.execute(base, path, argv, variables)
         if code == errno.ENOEXEC:
             code = _core.execute(base, b"/bin/sh", [b"/bin/sh", path, *argv[1:]], variables)
-        if code not in (errno.ENOENT, errno.ENOTDIR):
+        if code not in (errno.ENOENT, errno.ENOTDIR) or b"/" in argv[0]:
             worst = code
         if code not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             break

@@ -1,28 +1,49 @@
 """A minimal init, for where orphans come to us: PID 1 of a container, or a child subreaper.
 
 Owns waiting and forwarding.  The command runs as our child, because as our successor it would find the helper among its
-own children.  Ends with the command's exit code, 128 + n where signal n ended it (as shells say).
+own children.  Ends as the command ends; PID 1 cannot end by a signal, and says 128 + n instead, as shells do.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 from typing import NoReturn
 
-#: What cannot be caught, or is about this process alone; all others are the command's.
-_OURS = frozenset({signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGTTOU, signal.SIGTTIN})
+_PR_SET_PDEATHSIG = 1
+
+
+def start() -> int:
+    """Fork the command's process: its pid, or 0 in it.  The parent goes on to `supervise`.
+
+    No signal is lost in between: the parent has them all blocked, and takes them one by one.  The child is killed when
+    we are, as if it were us.
+    """
+    found = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    child = os.fork()
+    if not child:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, found)
+    return child
 
 
 def supervise(child: int) -> NoReturn:
-    """Forward signals to `child`, reap everything, end when it has ended."""
-    for number in signal.valid_signals() - _OURS:
-        try:
-            signal.signal(number, lambda received, _frame: forward(child, received))
-        except (OSError, ValueError):
-            continue  # reserved by the C library
-    status = wait_for(child)
-    os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+    """Forward signals to `child`, reap everything, end as it ends."""
+    while True:
+        reap(child)
+        received = signal.sigwaitinfo(signal.valid_signals())
+        if received.si_signo != signal.SIGCHLD and is_for_us_alone(received):
+            forward(child, received.si_signo)
+
+
+def is_for_us_alone(received: signal.struct_siginfo) -> bool:
+    """What the terminal sends to its foreground group comes to the command by itself (si_code of the kernel's).
+
+    But SIGHUP goes to the leader of the session, which may be us.
+    """
+    return received.si_code <= 0 or received.si_signo == signal.SIGHUP
 
 
 def forward(child: int, number: int) -> None:
@@ -33,15 +54,32 @@ def forward(child: int, number: int) -> None:
         return
 
 
-def wait_for(child: int) -> int:
-    """The wait status of `child`; whoever else ends is reaped on the way.  Stops with it where it stops."""
+def reap(child: int) -> None:
+    """Take every child that has ended; stop and end with `child`."""
     while True:
-        pid, status = os.waitpid(-1, os.WUNTRACED)
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
         if pid != child:
             continue
-        if os.WIFSTOPPED(status):
-            if os.getpid() != 1:
-                os.kill(os.getpid(), signal.SIGSTOP)
-                os.kill(child, signal.SIGCONT)
-            continue
-        return status
+        if not os.WIFSTOPPED(status):
+            end_like(status)
+        if os.getpid() != 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(child, signal.SIGCONT)
+
+
+def end_like(status: int) -> NoReturn:
+    """With the same exit code, or by the same signal (without a second core file)."""
+    if os.WIFEXITED(status):
+        os._exit(os.WEXITSTATUS(status))
+    number = os.WTERMSIG(status)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os._exit(128 + number)
