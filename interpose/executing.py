@@ -29,7 +29,7 @@ from hepwrap.vfs.resolve import HostPath, Node
 #: How deep interpreters may nest: scripts before the program that is loaded in the end (exec_binprm()).
 MAXIMUM_DEPTH = 5
 COMM_BYTES = 15
-AT_SYMLINK_NOFOLLOW = 0x100
+AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = 0x100, 0x1000
 EXECVE, EXECVEAT = 59, 322
 #: Since Linux 6.14 comm is the file's own name where execveat(2) was given a descriptor alone; else the descriptor's.
 COMM_IS_THE_FILES = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (6, 14)
@@ -81,9 +81,12 @@ class Executor:
         way = Way(self._world, question, question.path, question.base, question.start)
         flags = question.arguments[4] if question.number == EXECVEAT else 0
         name = question.path or b""
+        if not name and not flags & AT_EMPTY_PATH:
+            return None
         if not name:
             node = self._world.book.node(question.base)
-            return None if node is None else Program(b"/dev/fd/%d" % question.arguments[0], node, b"")
+            fd = question.arguments[0] & 0xFFFFFFFF
+            return Program(b"/dev/fd/%d" % fd, node, b"" if node else b"/proc/%d/fd/%d" % (question.task, fd))
         if question.number == EXECVEAT and not name.startswith(b"/") and question.arguments[0] < 1 << 31:
             name = b"/dev/fd/%d/%s" % (question.arguments[0], name)
         found = way.resolve(follow=not flags & AT_SYMLINK_NOFOLLOW)

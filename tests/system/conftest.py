@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.helpers import programs
+from tests.helpers.guests import Guests
 from tests.helpers.launching import PATCHINGS, Launcher, flags_of
+from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import Unprivileged
 
@@ -35,3 +40,46 @@ def root_launcher(unprivileged: Unprivileged, test_flags: list[str], patching: l
     if os.geteuid() != 0:
         pytest.skip("reading what mode bits forbid an ordinary user needs root")
     return Launcher(unprivileged, test_flags, patching, as_tester=True)
+
+
+@pytest.fixture(scope="session")
+def tester(unprivileged: Unprivileged) -> Launcher:
+    """Publishes and serves as the user who runs the tests."""
+    return Launcher(unprivileged, [], [], as_tester=True)
+
+
+@pytest.fixture(scope="session")
+def open_place(unprivileged: Unprivileged) -> Path:
+    """A directory of the tester's that the ordinary user can enter; gone at the end."""
+    place = unprivileged.home.parent / "places"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+@pytest.fixture(scope="session")
+def native_programs(open_place: Path, guests: Guests) -> Path:
+    """The tree of `tests/helpers/programs.py` as the kernel can run it."""
+    tree = open_place / "native-programs"
+    programs.build(tree, str(tree), guests)
+    return tree
+
+
+@pytest.fixture(scope="session")
+def published_programs(
+    tester: Launcher, open_place: Path, guests: Guests, native_programs: Path
+) -> Iterator[Published]:
+    """The same as a repository; its name makes both tops equally long, and with them all first lines."""
+    name = "programs.".ljust(len(f"{native_programs}") - len("/cvmfs/.hep.example"), "p") + ".hep.example"
+    place = open_place / "programs"
+    programs.build(place / "tree", f"/cvmfs/{name}", guests)
+    with publish_and_serve(tester, name, place / "tree", place) as published:
+        yield published
+
+
+@pytest.fixture
+def pair(
+    unprivileged: Unprivileged, published_programs: Published, native_programs: Path, patching: list[str]
+) -> programs.Pair:
+    """Both trees of programs, run as an ordinary user."""
+    launcher = Launcher(unprivileged, published_programs.flags, patching)
+    return programs.Pair(launcher, published_programs, native_programs)
