@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError, PathError
@@ -35,6 +36,7 @@ MOST_WORKERS = 512
 FIRST_WORKERS = 4
 HOUSEKEEPING_SECONDS = 2.0
 REPORT_SECONDS = 2.0
+YAMA_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 CAP_SYS_PTRACE = 19
 
 
@@ -201,13 +203,12 @@ def memory_device() -> int:
         os.close(fd)
 
 
-def refuse_attach(error: OSError) -> HepwrapError:
+def refuse_attach(error: OSError, scope_file: Path = YAMA_SCOPE) -> HepwrapError:
     """One sentence on why the kernel does not let us trace."""
     from hepwrap.errors import LaunchError
 
     try:
-        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
-            scope = int(file.read())
+        scope = int(scope_file.read_text(encoding="ascii"))
     except (OSError, ValueError):
         scope = 0
     if scope >= 2:

@@ -96,9 +96,9 @@ class Job:
         return self.process.pid
 
     def helper(self) -> int:
-        """Process id of the helper: the only one of the launch in whose maps no runtime lies beside the command's."""
+        """Process id of the helper; TracerPid is that of its tracing thread."""
         tracer = until(lambda: int(status_of(self.pid).get("TracerPid", "0")), "the command is traced")
-        return int(tracer)
+        return int(status_of(tracer)["Tgid"])
 
     def line(self) -> str:
         """The next line of standard output, without its end; "" at the end of the stream."""
@@ -214,9 +214,9 @@ class Launches:
         """The whole command line."""
         return [*self.before, *self.hepwrap, *self.options, "--", *map(str, command)]
 
-    def typed(self, *command: str | Path) -> str:
-        """What the user, being that user already, would type into a shell."""
-        return shlex.join([*self.hepwrap, *self.options, "--", *map(str, command)])
+    def typed(self, *command: str | Path, whole: bool = False) -> str:
+        """What the user, being that user already, would type into a shell; `whole`: with what comes before hepwrap."""
+        return shlex.join([*(self.before if whole else ()), *self.hepwrap, *self.options, "--", *map(str, command)])
 
     def native(self, *command: str | Path) -> list[str]:
         """The same command by the same user without hepwrap."""
