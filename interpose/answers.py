@@ -67,6 +67,8 @@ class Way:
         """Where it leads; None: the host knows.  With the task's credentials where those matter."""
         if self.absolute is None:
             return None
+        if not self.path and self.start_node is not None:  # what a descriptor names
+            return Resolution(self.start_node, universal=True)
         resolve, resolver = self.world.resolver.resolve, self.world.resolver
         relative = self.start_node is not None and self.path is not None and not self.path.startswith(b"/")
         path, start = (self.path or b".", self.start_node) if relative else (self.absolute, None)
@@ -253,6 +255,14 @@ def on_chdir(world: World, question: Question) -> Answer:
     return target(_index.TARGET_INODE, at), None
 
 
+def on_change_by_descriptor(world: World, question: Question) -> Answer:
+    """fchdir(2): the stand-in's own mode lets everybody in."""
+    node = world.book.node(question.base)
+    if node is not None and node.entry.is_dir:
+        access(node.mount.attributes(node.entry), credentials_of(question.task), X_OK)
+    return NATIVE, None
+
+
 def on_stand_in(world: World, question: Question) -> Answer:
     """Calls that need an object of the kernel's, whatever it is."""
     done, _, at = answer_path(world, question)
@@ -329,7 +339,7 @@ HANDLERS: dict[str, Callable[[World, Question], Answer]] = {
     "readlink": on_attributes, "readlinkat": on_attributes, "statfs": on_attributes,
     "access": on_access, "faccessat": on_access, "faccessat2": on_access,
     "getdents": on_list, "getdents64": on_list,
-    "chdir": on_chdir, "standin": on_stand_in,
+    "chdir": on_chdir, "fchdir": on_change_by_descriptor, "standin": on_stand_in,
     "getxattr": on_get_attribute, "lgetxattr": on_get_attribute, "fgetxattr": on_get_attribute,
     "getxattrat": on_get_attribute,
     "listxattr": on_list_attributes, "llistxattr": on_list_attributes, "flistxattr": on_list_attributes,

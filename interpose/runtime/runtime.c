@@ -75,6 +75,22 @@ static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
     return r == -ENOENT || r == -ENOTDIR || r == -EACCES ? STALE : r;
 }
 
+/* The same of a call on a descriptor. */
+static __attribute__((noinline)) long wrong_but_descriptor(u32 place)
+{
+    u64 given = f->a[place];
+    f->a[place] = (u64)-1;
+    long r = native();
+    f->a[place] = given; /* the caller's registers are restored from here */
+    return r == -EBADF ? STALE : r;
+}
+
+/* Such a descriptor serves for its path only, and for next to no call (open(2)). */
+static inline int is_path_only(int fd)
+{
+    return (raw3(NR_fcntl, fd, F_GETFL, 0) & O_PATH) != 0;
+}
+
 static inline long wrong_attribute_name(const char *name)
 {
     u32 length = 0;
@@ -315,6 +331,14 @@ static inline long opened(long fd)
     return r;
 }
 
+/* Calls on a descriptor alone that do not do with one that is only a path. */
+static inline int wants_open_file(const struct row *row)
+{
+    u32 n = row->number;
+    return row->handler == DO_getxattrat || row->handler == DO_listxattrat || n == NR_setxattrat || n == NR_removexattrat ||
+           ((n == NR_utimensat || n == NR_futimesat) && !f->a[row->path]);
+}
+
 /* A path that is empty, or no path at all: the call is about the descriptor. */
 static inline long on_descriptor(void)
 {
@@ -329,9 +353,14 @@ static inline long on_descriptor(void)
     const struct inode *inode = f->row->dirfd < 6 ? identify_fd(dirfd_of(f->row)) : 0;
     if (!inode)
         return native();
+    long wrong = wrong_but_descriptor(f->row->dirfd); /* does this call take an empty path at all? */
+    if (wrong != STALE)
+        return wrong;
+    if (wants_open_file(f->row) && is_path_only(dirfd_of(f->row)))
+        return -EBADF;
     f->base = offset_of(inode);
     if (f->row->handler == DO_readlinkat)
-        return act(inode);
+        return (inode->st_mode & S_IFMT) == S_IFLNK ? act(inode) : -ENOENT;
     return follow_target(TARGET(TARGET_ASK, 0));
 }
 
@@ -431,21 +460,23 @@ static __attribute__((noinline)) long fd_call(const struct row *row)
     if (!inode)
         return native();
     f->base = offset_of(inode);
-    switch (row->handler) {
-    case DO_fwrite:
-        return -EROFS;
-    case DO_fstatfs:
+    if (row->handler == DO_fstatfs) {
         fill_statfs((struct kernel_statfs *)f->a[1], inode);
         return 0;
-    case DO_fgetxattr: {
-        long r = foreign_attribute(TEXT_ARGUMENT(1));
-        if (r)
-            return r;
-        break;
     }
-    default:
-        break;
+    if (row->handler == DO_fchdir) { /* the stand-in lets everybody in */
+        long refused = inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED) ? ASK_KERNEL : follow_target(TARGET(TARGET_ASK, 0));
+        return refused == ASK_KERNEL ? native() : refused;
     }
+    long r = wrong_but_descriptor(0);
+    if (r != STALE)
+        return r;
+    if (is_path_only(FD_ARGUMENT(0)))
+        return -EBADF;
+    if (row->handler == DO_fwrite)
+        return -EROFS;
+    if (row->handler == DO_fgetxattr && (r = foreign_attribute(TEXT_ARGUMENT(1))) != 0)
+        return r;
     return follow_target(TARGET(TARGET_ASK, 0));
 }
 
@@ -499,11 +530,11 @@ long hepwrap_main(void)
         return get_cwd();
     case DO_execve: case DO_execveat:
         return execute();
-    case DO_fstatfs: case DO_fgetxattr: case DO_flistxattr: case DO_fwrite:
+    case DO_fstatfs: case DO_fgetxattr: case DO_flistxattr: case DO_fwrite: case DO_fchdir:
         return fd_call(row);
     case DO_write2:
         return two_path_call();
-    case DO_fchdir: case DO_nothing: case DO_pass: case DO_tracer: case DO_enosys:
+    case DO_nothing: case DO_pass: case DO_tracer: case DO_enosys:
         return native();
     default:
         return path_call(row);

@@ -27,6 +27,7 @@ struct kept {
 	int fd;
 } kept[64];
 static int kept_count, start;
+static int is_link; /* the call is a readlink */
 static char *ends; /* first byte that cannot be touched, after a page that can */
 static char space[SPACE], *next_free;
 
@@ -216,7 +217,8 @@ static void show_buffer(const struct argument *a, long result)
 	size_t used = result > 0 && (size_t)result <= a->size ? (size_t)result : 0;
 	putchar(' ');
 	show_bytes(bytes, used);
-	for (size_t i = used; i < a->size + 16; i++)
+	/* readlink may put more into the buffer for a moment, getcwd and the like may not */
+	for (size_t i = is_link ? a->size : used; i < a->size + 16; i++)
 		if (bytes[i] != FRESH) {
 			printf(" written at %zu", i);
 			break;
@@ -273,6 +275,7 @@ static void perform(int line, char *text)
 	long number = strtol(word, NULL, 0);
 	while ((word = strsep(&rest, " ")) && count < 6)
 		a[count++] = parse(word);
+	is_link = number == SYS_readlinkat || number == SYS_readlink;
 	long result = syscall(number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
 	int error = errno;
 	if (result < 0) {

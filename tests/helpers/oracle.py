@@ -21,19 +21,21 @@ from hepwrap.vfs.publish import keys, publisher
 from tests.helpers.guests import Guests
 from tests.helpers.unprivileged import UID, Unprivileged
 
+#: Whether the host has a /cvmfs of its own, which must never be seen.
+Host = Literal["bare", "decoy"]
 NAME = "oracle.hep.example"
 MOUNT = f"/cvmfs/{NAME}"
 #: Where host links that lead into the tree are, and what may be written to; at the same place for both runs.
-HOST = "/tmp/hepwrap-oracle-host"
+HOST = "/oracle/host"
 
 
 def build_tree(root: Path) -> None:
     """One of everything that a repository can hold."""
     (root / "dir/sub/deep").mkdir(parents=True)
     for number in range(300):
-        name = root / f"many/entry-{number:03}-{'x' * (number % 40)}"
-        name.parent.mkdir(exist_ok=True)
-        name.touch()
+        entry = root / f"many/entry-{number:03}-{'x' * (number % 40)}"
+        entry.parent.mkdir(exist_ok=True)
+        entry.touch()
     (root / "emptydir").mkdir()
     files = {"file": 0o644, "exec": 0o755, "private": 0o600, "none": 0, "unreadable": 0o200, "onlyexec": 0o111,
              "dir/other": 0o644, "dir/sub/deep/file": 0o444, "theirs": 0o004}  # fmt: skip
@@ -124,7 +126,7 @@ class Oracle:
         user: bool,
         cwd: str = "/",
         flags: Sequence[str] = (),
-        host: Literal["bare", "decoy"] = "bare",
+        host: Host = "bare",
     ) -> str:
         """Standard output of the same command under hepwrap, on a host without /cvmfs, or with another one."""
         start = [*self.user.prefix(), *self.user.hepwrap_command] if user else self.hepwrap_command
@@ -155,6 +157,7 @@ class Oracle:
         steps.append(f"mount -o remount,ro none {place}")
         binds += ["--ro-bind", str(place), "/cvmfs"] if kind != "bare" else []
         first = ["unshare", "-m", "sh", "-ec", "; ".join([*steps, 'exec "$@"']), "sh"]
+        binds += ["--perms", "0755", "--dir", os.path.dirname(HOST), "--bind", str(self.place / "host"), HOST]
         return [*first, "bwrap", "--cap-add", "ALL", *binds, "--chmod", "0755", "/", "--chdir", cwd, "--"]
 
     def _run(self, command: Sequence[str | Path], environment: dict[str, str]) -> str:
@@ -173,19 +176,17 @@ class Oracle:
         *arguments: str | Path,
         user: bool,
         cwd: str = "/",
-        host: Literal["bare", "decoy"] = "bare",
+        host: Host = "bare",
         static: bool = False,
     ) -> tuple[str, str]:
         """What a guest prints natively, and under hepwrap; host files are made anew for each."""
         command = [self.guests.path(guest, static=static), *arguments]
-        make_host()
+        make_host(self.place / "host")
         native = self.native(command, user=user, cwd=cwd)
-        make_host()
+        make_host(self.place / "host")
         return native, self.interposed(command, user=user, cwd=cwd, host=host)
 
-    def differences(
-        self, script: Sequence[str], *, user: bool, cwd: str = "/", host: Literal["bare", "decoy"] = "bare"
-    ) -> list[str]:
+    def differences(self, script: Sequence[str], *, user: bool, cwd: str = "/", host: Host = "bare") -> list[str]:
         """Performs a script both ways; a line for each call that gave something else."""
         path = self.place / "script"
         path.write_text("\n".join(script) + "\n")
@@ -208,10 +209,9 @@ def by_line(text: str) -> dict[str, str]:
     return {key: value if rest else "end" for key, rest, value in (line.partition(": ") for line in text.splitlines())}
 
 
-def make_host() -> None:
+def make_host(place: Path) -> None:
     """Files of the host beside the tree, which links lead to and renames come from; anybody may write there."""
-    shutil.rmtree(HOST, ignore_errors=True)
-    place = Path(HOST)
+    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o777)
     place.chmod(0o777)
     (place / "real").write_text("a file of the host\n")
@@ -238,4 +238,12 @@ def make_oracle(guests: Guests, hepwrap_command: list[str], user: Unprivileged) 
     finally:
         subprocess.run(["chmod", "-R", "u+rwX", place], check=False)
         shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(HOST, ignore_errors=True)
+
+
+def agree(
+    oracle: Oracle, script: Sequence[str], *, user: bool, at_least: int, host: Host = "bare", cwd: str = "/"
+) -> None:
+    """No call of the script may give something else than on the mount."""
+    assert len(script) >= at_least, len(script)
+    found = oracle.differences(script, user=user, host=host, cwd=cwd)
+    assert not found, f"{len(found)} of {len(script)} calls differ:\n" + "\n".join(found[:20])
