@@ -44,17 +44,48 @@ _FIND = (
     _value("-name", "--name", key="name", metavar="PATTERN", help="only names that match this shell pattern"),
     _switch("-print0", "--print0", "-0", key="zero", help="end names with NUL instead of newline"),
 )
+_STORE = _value("--to", key="to", metavar="STORE", help="directory that `hepwrap serve` or a web server hands out")
+_KEYS = _value("--keys", key="keys", metavar="DIR", help="directory that `hepwrap keygen` has made")
+_WHITELIST_DAYS = _value(
+    "--whitelist-days", key="whitelist-days", metavar="N", help="days for which a whitelist signed now is valid (30)"
+)
 _PUBLISH = (
     _value("--repo", key="repo", metavar="NAME", help="the repository's name"),
-    _value("--to", key="to", metavar="STORE", help="directory that `hepwrap serve` or a web server hands out"),
-    _value("--keys", key="keys", metavar="DIR", help="directory that `hepwrap keygen` has made"),
+    _STORE,
+    _KEYS,
     _value("--tag", key="tag", metavar="TAG", help="name this revision"),
+    _value("--tag-description", key="tag-description", metavar="TEXT", help="what the tag is about"),
     _value("--algorithm", key="algorithm", metavar="NAME", help="sha1 (default) or shake128"),
     _value("--jobs", key="jobs", metavar="N", help="threads that compress"),
     _value("--ttl", key="ttl", metavar="SECONDS", help="how long clients may take this revision for the newest"),
+    _value("--compression", key="compression", metavar="HOW", help="of files: zlib (default) or none"),
+    _value(
+        "--chunks",
+        key="chunks",
+        metavar="MIN:AVG:MAX",
+        help="cut files larger than AVG into pieces of MIN to MAX, in bytes, K or M (default: 4M:8M:16M)",
+    ),
+    _switch("--checksum", key="checksum", help="read every file, also those that seem unchanged"),
+    _switch("--no-xattrs", key="no-xattrs", help="leave out extended attributes"),
+    _value(
+        "--catalog-limit",
+        key="catalog-limit",
+        metavar="N",
+        help="split catalogues that would have more entries (default: 100000)",
+    ),
+    _value("--meta", key="meta", metavar="FILE", help="JSON object about the repository (default: as it was)"),
+    _value(
+        "--garbage-collectable",
+        key="garbage-collectable",
+        metavar="yes|no",
+        help="whether servers may remove objects that no tag leads to (default: yes)",
+    ),
+    _switch("--master-replica", key="master-replica", help="allow that others replicate the repository"),
+    _WHITELIST_DAYS,
     _switch("--quiet", "-q", key="quiet", help="no progress"),
     HELP,
 )
+_RENEW = (_STORE, _KEYS, _WHITELIST_DAYS, HELP)
 _KEYGEN = (
     _value("--keys", key="keys", metavar="DIR", help="where the keys shall be"),
     _value(
@@ -81,6 +112,7 @@ COMMANDS: dict[str, Command] = {
         Command("verify", "verify", _PLACE, "fetch everything below a path and check its digests", READING),
         Command("publish", "publish", "DIRECTORY", "publish a directory as a signed repository", _PUBLISH),
         Command("keygen", "keygen", "NAME", "make the keys of a repository", _KEYGEN),
+        Command("renew", "renew", "NAME", "sign the whitelist of a published repository anew", _RENEW),
         Command("serve", "serve", "STORE", "hand out published repositories over HTTP", _SERVE),
         Command("showconfig", "showconfig", "[REPO]", "show what is configured", (*_SHOWCONFIG, *READING)),
         Command("doctor", "doctor", "", "check whether hepwrap can work on this machine", READING),

@@ -5,7 +5,6 @@ Catalogues are checked by walking through them.  Nothing that is fetched is kept
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from hepwrap.cli.arguments import Parsed
 from hepwrap.cli.commands import Command
 from hepwrap.cli.looking import Looking, flush, opened, write
+from hepwrap.cli.progress import ProgressLine
 from hepwrap.errors import FetchFailed, HepwrapError, Untrusted
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _WORKERS = 16
 #: Objects that are asked for ahead of those that are being looked at.
 _AHEAD = 64
-#: Entries between two lines of progress.
-_STEP = 200
 
 
 @dataclass(slots=True)
@@ -37,19 +35,24 @@ class Tally:
     content: int = 0
     bad: dict[bytes, str] = field(default_factory=dict)
 
+    def summary(self) -> str:
+        """How far it is."""
+        return f"checked {self.objects} objects of {self.entries} entries, {len(self.bad)} bad"
+
 
 def main(parsed: Parsed, command: Command) -> int:
     """Check every place; 0 where all of it is right, 1 with a list of what is not."""
     looking = Looking(parsed, command)
     tally = Tally()
     starts = [looking.find(place, follow=True) for place in looking.places]
-    report = _progress(tally)
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="verify") as pool:
-        verifier = Verifier(tally, pool, report)
+    with (
+        ProgressLine() as line,
+        ThreadPoolExecutor(_WORKERS, thread_name_prefix="verify") as pool,
+    ):
+        verifier = Verifier(tally, pool, lambda: line.show(tally.summary))
         for start in starts:
             verifier.check(start)
         verifier.finish()
-    report(True)
     for path, reason in sorted(tally.bad.items()):
         write(_line(path, reason))
     flush()
@@ -63,7 +66,7 @@ def main(parsed: Parsed, command: Command) -> int:
 class Verifier:
     """Walks, and has objects fetched ahead; each object once, however many files have it."""
 
-    def __init__(self, tally: Tally, pool: ThreadPoolExecutor, report: Callable[[bool], None]) -> None:
+    def __init__(self, tally: Tally, pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:
         self._tally, self._pool, self._report = tally, pool, report
         self._seen: dict[object, bytes] = {}
         self._verdicts: dict[object, str] = {}
@@ -74,8 +77,7 @@ class Verifier:
         """Everything below `start`; what cannot be listed is bad, and the walk goes on beside it."""
         for node in self._walk(start):
             self._tally.entries += 1
-            if self._tally.entries % _STEP == 0:
-                self._report(False)
+            self._report()
             if node.entry.is_file:
                 self._tally.files += 1
                 self._file(node)
@@ -120,6 +122,7 @@ class Verifier:
                     self._collect()
 
     def _collect(self) -> None:
+        self._report()
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
         for future in done:
             _, key = self._running.pop(future)
@@ -150,15 +153,3 @@ def _line(path: bytes, reason: str) -> bytes:
     from hepwrap.vfs.resolve import text
 
     return f"{text(path)}: {one_line(reason)}\n".encode("utf-8", "backslashreplace")
-
-
-def _progress(tally: Tally) -> Callable[[bool], None]:
-    """A line on a terminal's stderr that is written over again and again; nothing elsewhere."""
-
-    def report(last: bool) -> None:
-        if sys.stderr.isatty():
-            end = "\r\x1b[K" if last else ""
-            text = end or f"\r\x1b[Kchecked {tally.objects} objects of {tally.entries} entries, {len(tally.bad)} bad"
-            print(text, end="", file=sys.stderr, flush=True)
-
-    return report
