@@ -171,6 +171,36 @@ def test_no_limit_of_descriptors_is_a_large_number(monkeypatch: pytest.MonkeyPat
     assert descriptors.allowed() > 1 << 20
 
 
+@pytest.mark.parametrize(
+    ("soft", "objects"), [(0, 0), (1, 0), (16, 4), (128, 32), (256, 32), (1024, 128), (20_000, 1024), (1 << 20, 1024)]
+)
+def test_half_of_the_reserve_is_for_objects(monkeypatch: pytest.MonkeyPatch, soft: int, objects: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, 1 << 20))
+    assert descriptors.reserved_for_objects() == objects
+
+
+@pytest.mark.parametrize("soft", [0, 1, 3, 64, 255, 1024, 8192, 1 << 20, resource.RLIM_INFINITY])
+def test_files_and_objects_leave_descriptors_for_the_rest(monkeypatch: pytest.MonkeyPatch, soft: int) -> None:
+    """At least as many stay for connections, catalogues and the tracer as objects may have."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, soft))
+    limit = soft if soft != resource.RLIM_INFINITY else 1 << 30
+    rest = limit - descriptors.allowed() - descriptors.reserved_for_objects()
+    assert rest >= descriptors.reserved_for_objects()
+
+
+def test_the_share_of_objects_follows_the_limit_of_now() -> None:
+    code = """
+import resource
+from hepwrap.cache import descriptors
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
+before = descriptors.reserved_for_objects()
+descriptors.raise_limit()
+print(before, descriptors.reserved_for_objects())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["25", "37"]
+
+
 def test_importing_the_room_loads_no_heavy_library() -> None:
     code = "import sys, hepwrap.cache.memory; print(*({'psutil', 'requests', 'concurrent.futures'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
