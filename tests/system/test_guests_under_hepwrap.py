@@ -139,7 +139,6 @@ OPEN: dict[str, str] = {
     "access": "faccessat2 with AT_EMPTY_PATH on a file's descriptor is ENOTDIR; bad flags; bad modes of missing files",
     "readlink": "an empty path is EINVAL on what is no link (ENOENT); a size of 0 or less is EINVAL before ENOENT",
     "write": "link to an existing name outside is EEXIST; bad flags; truncate below 0; fchownat with AT_EMPTY_PATH",
-    "exec of a script": "a script below a directory's descriptor that closes on exec is ENOENT",
     "bad pointers": "a SIGSEGV that was ignored or blocked is neither after a bad pointer",
 }
 
