@@ -188,6 +188,7 @@ def receive(link: socket.socket) -> tuple[bytes, int | None]:
 
 def become(command: list[str], environment: Mapping[str, str], link: socket.socket) -> NoReturn:
     """Map the world, let the helper attach, and execute the command through the runtime."""
+    die_of_interrupts()
     try:
         message, fd = receive(link)
         if fd is None:
@@ -230,6 +231,12 @@ def execute(base: int, command: list[str], environment: Mapping[str, str]) -> No
             break
     exit_code = EXIT_NOT_FOUND if worst == errno.ENOENT else EXIT_NOT_EXECUTABLE
     fail(f"{command[0]}: {os.strerror(worst)}", exit_code)
+
+
+def die_of_interrupts() -> None:
+    """From here on Ctrl-C ends us as it would the command: by the signal, which a shell's script tells from an exit."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def restore_signals() -> None:
