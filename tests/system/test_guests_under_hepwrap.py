@@ -136,9 +136,6 @@ CASES = {
 #: Cases that do not agree yet; strict, so that whoever mends one takes it out.
 OPEN: dict[str, str] = {
     "open": "F_GETFL lacks O_NOFOLLOW, O_APPEND, O_SYNC, O_NOATIME; openat2 takes unknown flags; O_CREAT|O_DIRECTORY",
-    "access": "faccessat2 with AT_EMPTY_PATH on a file's descriptor is ENOTDIR; bad flags; bad modes of missing files",
-    "readlink": "an empty path is EINVAL on what is no link (ENOENT); a size of 0 or less is EINVAL before ENOENT",
-    "write": "link to an existing name outside is EEXIST; bad flags; truncate below 0; fchownat with AT_EMPTY_PATH",
     "bad pointers": "a SIGSEGV that was ignored or blocked is neither after a bad pointer",
 }
 
