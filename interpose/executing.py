@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hepwrap.errnos import errno_of
-from hepwrap.errors import HepwrapError, NotFound, PathError, TooManyLinks
+from hepwrap.errors import Denied, HepwrapError, NotFound, PathError, TooManyLinks
 from hepwrap.interpose import elf
 from hepwrap.interpose.answers import NATIVE, Answer, Way
 from hepwrap.interpose.firstline import HEAD_BYTES, MARK, parse_first_line
@@ -130,8 +130,8 @@ class Executor:
             raise _NotExecutable(f"{os.fsdecode(script.name)}: its first line names no interpreter")
         if name_will_be_gone(question):
             raise NotFound(f"{os.fsdecode(script.name)} closes on exec: its interpreter could not open it")
-        if not words[0]:
-            raise NotFound(f"{os.fsdecode(script.name)}: the name of its interpreter is empty")
+        if not words[0]:  # the kernel takes it for the working directory
+            raise Denied(f"{os.fsdecode(script.name)}: the name of its interpreter is empty")
         interpreter = words[0]
         from_cwd = question.number == EXECVE  # else what is known is the directory of the script, not the task's
         way = Way(
@@ -229,8 +229,6 @@ class _NotExecutable(PathError):
 
 
 def _denied(node: Node) -> HepwrapError:
-    from hepwrap.errors import Denied
-
     return Denied(f"{os.fsdecode(node.path)} is no regular file: it cannot be executed")
 
 

@@ -107,6 +107,7 @@ def _failures(tree: Path, top: str) -> None:
     script(place / "garbage", b"\x01\x02garbage\n")
     script(place / "text", "echo no first line: $0 $@\n")
     script(place / "no-interpreter", "#!\n")
+    script(place / "just-the-mark", "#!")
     script(place / "only-blanks", "#! \t \n")
     script(place / "missing-interpreter", f"#!{top}/bin/missing\n")
     script(place / "missing-host-interpreter", "#!/no/such/interpreter\n")
