@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import programs
+from tests.helpers import programs, work_tree
 from tests.helpers.guests import Guests
 from tests.helpers.launching import PATCHINGS, Launcher, flags_of
 from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.repositories import ServedRepository
-from tests.helpers.unprivileged import Unprivileged
+from tests.helpers.unprivileged import UID, Unprivileged
 
 
 @pytest.fixture(params=PATCHINGS, scope="session")
@@ -83,3 +85,29 @@ def pair(
     """Both trees of programs, run as an ordinary user."""
     launcher = Launcher(unprivileged, published_programs.flags, patching)
     return programs.Pair(launcher, published_programs, native_programs)
+
+
+@pytest.fixture(scope="session")
+def published_work(tester: Launcher, open_place: Path) -> Iterator[Published]:
+    """work.hep.example: see `tests/helpers/work_tree.py`."""
+    place = open_place / "work"
+    work_tree.build(place / "tree")
+    with publish_and_serve(tester, "work.hep.example", place / "tree", place) as published:
+        yield published
+
+
+@pytest.fixture
+def work(unprivileged: Unprivileged, published_work: Published, patching: list[str]) -> programs.Pair:
+    """The tree of things to work on, as a repository and on disk."""
+    launcher = Launcher(unprivileged, published_work.flags, patching)
+    return programs.Pair(launcher, published_work, published_work.tree)
+
+
+@pytest.fixture
+def desk(unprivileged: Unprivileged) -> Iterator[Path]:
+    """An empty directory of the ordinary user's own; gone after the test."""
+    place = Path(tempfile.mkdtemp(dir=unprivileged.home))
+    if os.geteuid() == 0:
+        os.chown(place, UID, UID)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
