@@ -20,7 +20,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { ALLOW, CATCH, REFUSE, CLONE, SIGNAL };
+enum action { ALLOW, CATCH, REFUSE, CLONE, SIGNAL, KEEP };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -48,7 +48,7 @@ static enum action action_of(uint32_t number)
     case DO_enosys:
         return REFUSE;
     case DO_tracer:
-        return number == SYS_clone ? CLONE : SIGNAL;
+        return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : KEEP;
     default:
         return CATCH;
     }
@@ -71,6 +71,12 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case SIGNAL: /* dispositions are not needed yet: see docs/decisions */
+        RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case KEEP: /* nothing else lies in these 4 GiB: whoever unmaps what he does not know is told that it is done */
+        LOAD_WORD(code, OFFSET(args[0]) + 4);
+        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
+        RETURN(code, SECCOMP_RET_ERRNO | 0);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case CATCH: /* base is aligned to 4 GiB and the image is small: one half decides the page, the other the place */
