@@ -51,6 +51,10 @@ struct tracer {
     int first_status;
     struct counters counters;
     uint32_t next_slot;
+    struct asked {              /* by slot: who asked what; only while the slot's word is even */
+        pid_t task;
+        uint64_t print;
+    } asked[SLOT_COUNT];
     pthread_mutex_t lock;       /* of the queue, below everything else */
     pthread_cond_t ready;
     struct question *head_of_queue, **tail_of_queue;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "../../vfs/index/lookup.h"
 #include "../runtime/rows.h"
 #include "core.h"
 
@@ -59,14 +60,55 @@ void questions_close(struct tracer *tracer)
     pthread_mutex_unlock(&tracer->lock);
 }
 
+static struct slot *slot_at(const struct tracer *tracer, uint32_t number)
+{
+    return (struct slot *)((char *)tracer->index + tracer->index->slots_at + (uint64_t)number * SLOT_BYTES);
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
+{
+    for (const unsigned char *byte = data; size--; byte++)
+        hash = hash_step(hash, *byte);
+    return hash;
+}
+
+/* What the answer depends on: equal for a call that is made again after a signal.  Where its paths lie does not count. */
+static uint64_t fingerprint(const struct question *question)
+{
+    const struct row *row = row_of(question->number);
+    const char *texts[3] = {question->path[0], question->path[1], question->start};
+    uint64_t hash = hash_bytes(HASH_START, &question->why, sizeof question->why);
+    hash = hash_bytes(hash, &question->number, sizeof question->number);
+    hash = hash_bytes(hash, question->base, sizeof question->base);
+    for (uint32_t i = 0; i < 6; i++)
+        if (!row || (i != row->path && i != row->second_path))
+            hash = hash_bytes(hash, &question->arguments[i], sizeof question->arguments[i]);
+    for (int i = 0; i < 3; i++) /* the NUL too, and a mark for none */
+        hash = texts[i] ? hash_bytes(hash, texts[i], strlen(texts[i]) + 1) : hash_step(hash, 1);
+    return question->argv ? hash_bytes(hash, question->argv, question->argv_count * 8UL) : hash;
+}
+
+/* The unanswered mailbox at which the same task asked the same before a signal took it away: it waits there again, so
+ * that a stalled fetch and a program full of alarms do not use up the server.  -1: there is none. */
+static int64_t asked_before(const struct tracer *tracer, pid_t task, uint64_t print, uint32_t *word)
+{
+    for (uint32_t number = 0; number < SLOT_COUNT; number++) {
+        if (tracer->asked[number].task != task || tracer->asked[number].print != print)
+            continue;
+        *word = __atomic_load_n(&slot_at(tracer, number)->word, __ATOMIC_ACQUIRE);
+        if (!(*word & 1))
+            return number;
+    }
+    return -1;
+}
+
 /* A mailbox nobody waits at.  Words are odd once answered; a slot is given away only then, round robin, so that the
  * last reader has long gone (and would notice: the word has moved on). */
 static struct slot *take_slot(struct tracer *tracer, uint32_t *number)
 {
-    char *slots = (char *)tracer->index + tracer->index->slots_at;
     for (uint32_t i = 0; i < SLOT_COUNT; i++) {
         *number = (tracer->next_slot + i) % SLOT_COUNT;
-        struct slot *slot = (struct slot *)(slots + (uint64_t)*number * SLOT_BYTES);
+        struct slot *slot = slot_at(tracer, *number);
         if (__atomic_load_n(&slot->word, __ATOMIC_ACQUIRE) & 1) {
             tracer->next_slot = (*number + 1) % SLOT_COUNT;
             return slot;
@@ -168,6 +210,31 @@ static void wait_instead(const struct tracer *tracer, struct user_regs_struct *r
     regs->r8 = (uint64_t)word << 32 | slot;
 }
 
+enum { WAITS_AGAIN = 0, ASKED = 1 };
+
+/* ASKED: the question is the queue's now; WAITS_AGAIN: it was there already; negative errno: no mailbox is free. */
+static long ask_or_wait_again(struct tracer *tracer, struct user_regs_struct *regs, struct question *question)
+{
+    uint64_t print = fingerprint(question);
+    uint32_t word;
+    int64_t former = asked_before(tracer, question->task, print, &word);
+    if (former >= 0) {
+        wait_instead(tracer, regs, (uint32_t)former, word);
+        return WAITS_AGAIN;
+    }
+    struct slot *slot = take_slot(tracer, &question->slot);
+    if (!slot)
+        return -EAGAIN;
+    word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED) + 1;
+    word &= 0x7fffffffU; /* the ticket must stay positive */
+    __atomic_store_n(&slot->word, word, __ATOMIC_RELEASE);
+    tracer->asked[question->slot] = (struct asked){question->task, print};
+    wait_instead(tracer, regs, question->slot, word);
+    tracer->counters.upcalls++;
+    question_push(tracer, question);
+    return ASKED;
+}
+
 void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
 {
     struct question *question = question_new();
@@ -183,18 +250,12 @@ void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
         .base = {regs->r12, regs->r13},
     };
     long r = fill(task, question);
-    struct slot *slot = r < 0 ? NULL : take_slot(tracer, &question->slot);
-    if (!slot) {
+    if (r == 0)
+        r = ask_or_wait_again(tracer, regs, question);
+    if (r != ASKED)
         question_free(question);
-        upcall_refuse(regs, r < 0 ? r : -EAGAIN);
-        return;
-    }
-    uint32_t word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED) + 1;
-    word &= 0x7fffffffU; /* the ticket must stay positive */
-    __atomic_store_n(&slot->word, word, __ATOMIC_RELEASE);
-    wait_instead(tracer, regs, question->slot, word);
-    tracer->counters.upcalls++;
-    question_push(tracer, question);
+    if (r < 0)
+        upcall_refuse(regs, r);
 }
 
 static struct fame **fame_of(struct tracer *tracer, pid_t task)
