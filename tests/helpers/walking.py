@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,14 @@ class Walk:
         return {frozenset(paths) for paths in found.values()}
 
     def told(self, *left_out: str) -> dict[bytes, dict[str, Any]]:
-        """The facts that do not depend on where the tree lies."""
-        return {
-            path: {name: value for name, value in facts.items() if name not in ("inode", "device", *left_out)}
-            for path, facts in self.entries.items()
-        }
+        """The facts that do not depend on where the tree lies; the size of a directory does."""
+        return {path: _without(facts, {"inode", "device", *left_out}) for path, facts in self.entries.items()}
+
+
+def _without(facts: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
+    if stat.S_ISDIR(facts["mode"]):
+        left_out = left_out | {"size"}
+    return {name: value for name, value in facts.items() if name not in left_out}
 
 
 def command(python: str | Path, top: str | Path) -> list[str]:

@@ -74,8 +74,8 @@ def _git(place: Path) -> None:
     work = place.with_suffix(".work")
     options = {"user.name": "T", "user.email": "t@example.org", "init.defaultBranch": "main"}
     run = ["git", *(word for name, value in options.items() for word in ("-c", f"{name}={value}")), "-C", str(work)]
-    environment = {**os.environ, "GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
-                   "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}  # fmt: skip
+    environment = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
+    environment |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-01-02T03:04:05Z")
     work.mkdir()
 
     def git(*words: str) -> None:
