@@ -58,6 +58,15 @@ def open_place(unprivileged: Unprivileged) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def module_place(open_place: Path) -> Iterator[Path]:
+    """One of its own for the tests of one file; gone after them."""
+    place = Path(tempfile.mkdtemp(dir=open_place))
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def native_programs(open_place: Path, guests: Guests) -> Path:
     """The tree of `tests/helpers/programs.py` as the kernel can run it."""

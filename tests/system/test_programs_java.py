@@ -5,7 +5,6 @@ The launcher of Java finds its libraries by the canonical name of its own execut
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,9 +68,9 @@ public class Helper {
 
 
 @pytest.fixture(scope="module")
-def published(tester: Launcher, open_place: Path) -> Iterator[Published]:
+def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
     """app.jar, its sources, texts, and a small Java of its own (jlink)."""
-    place = open_place / "java"
+    place = module_place
     tree = place / "tree"
     (tree / "src/org/example").mkdir(parents=True)
     (tree / "src/org/example/Main.java").write_text(MAIN)
@@ -91,7 +90,6 @@ def published(tester: Launcher, open_place: Path) -> Iterator[Published]:
         subprocess.run(command, check=True, capture_output=True, timeout=100)
     with publish_and_serve(tester, "java.hep.example", tree, place) as published:
         yield published
-    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

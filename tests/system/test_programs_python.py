@@ -17,10 +17,9 @@ PYTHON = "{top}/bin/python3"
 
 
 @pytest.fixture(scope="module")
-def published(tester: Launcher, open_place: Path) -> Iterator[Published]:
-    place = open_place / "python"
-    python_tree.build(place / "tree")
-    with publish_and_serve(tester, "python.hep.example", place / "tree", place) as published:
+def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
+    python_tree.build(module_place / "tree")
+    with publish_and_serve(tester, "python.hep.example", module_place / "tree", module_place) as published:
         yield published
 
 

@@ -6,7 +6,6 @@ The truth is the kernel's own word on the original tree, told by the same progra
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,9 @@ VARIANT = b"/links/variant"
 
 
 @pytest.fixture(scope="module")
-def published(unprivileged: Unprivileged) -> Iterator[Published]:
+def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
     """The odd tree, published by whoever runs the tests, in a place that the ordinary user can enter."""
-    place = unprivileged.home.parent / "published"
+    place = module_place
     (place / "tree").mkdir(parents=True)
     odd_tree.make(place / "tree", privileged=IS_ROOT)
     for index, name in enumerate(("a", "b", "c")):
@@ -36,10 +35,8 @@ def published(unprivileged: Unprivileged) -> Iterator[Published]:
         (place / "tree" / "catalogues" / name / ".cvmfscatalog").touch()
         (place / "tree" / "catalogues" / name / "file").write_text(name * (index + 1))
     os.chmod(place / "tree", 0o755)
-    tester = Launcher(unprivileged, [], [], as_tester=True)
     with publish_and_serve(tester, NAME, place / "tree", place) as served:
         yield served
-    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture
@@ -121,12 +118,11 @@ def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launcher, publi
 
 
 def test_a_new_revision_is_seen_by_the_next_launch_and_not_by_a_running_one(
-    unprivileged: Unprivileged, patching: list[str], tmp_path: Path
+    unprivileged: Unprivileged, tester: Launcher, patching: list[str], open_place: Path
 ) -> None:
-    place = unprivileged.home.parent / f"revisions{''.join(patching)}"
+    place = open_place / f"revisions{''.join(patching)}"
     (place / "tree").mkdir(parents=True)
     (place / "tree" / "file").write_text("first\n")
-    tester = Launcher(unprivileged, [], [], as_tester=True)
     with publish_and_serve(tester, NAME, place / "tree", place) as served:
         launcher = Launcher(unprivileged, served.flags, patching)
         words = launcher.command(["sh", "-c", f"cat /cvmfs/{NAME}/file; read go; cat /cvmfs/{NAME}/*"])
