@@ -154,9 +154,7 @@ def creating(number: int, way: Way, place: Place) -> int:
 
 def removing(question: Question, place: Place) -> int:
     """do_rmdir(), do_unlinkat(): nothing but the kind of the name is looked at."""
-    directory = question.number == RMDIR or (
-        question.number == UNLINKAT and bool(question.arguments[2] & AT_REMOVEDIR)
-    )
+    directory = question.number == RMDIR or (question.number == UNLINKAT and bool(question.arguments[2] & AT_REMOVEDIR))
     if not directory:
         return errno.EISDIR if place.is_special or place.is_top else errno.EROFS
     if place.is_top:
