@@ -64,6 +64,8 @@ def run(
 
     `keep`: descriptors that the helper keeps besides its own; they must be close-on-exec.
     """
+    if tracer := tracer_of_this_process():
+        fail(already_traced(tracer), EXIT_OURS)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
     if is_reaper():
@@ -71,6 +73,24 @@ def run(
     spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server, keep))
     theirs.close()
     become(command, environment, ours)
+
+
+def tracer_of_this_process() -> int:
+    """The process that traces this one; 0 where there is none, or none that can be seen from here (proc(5))."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("TracerPid:")), 0)
+    return 0
+
+
+def already_traced(tracer: int) -> str:
+    """Why nothing can be launched from inside another launch, strace or a debugger: ptrace(2) allows one tracer."""
+    name = ""
+    with contextlib.suppress(OSError), open(f"/proc/{tracer}/comm", encoding="utf-8", errors="replace") as file:
+        name = f" ({file.read().strip()})"
+    return (
+        f"this process is traced already, by process {tracer}{name}, and can have one tracer only; "
+        "inside another launch, name all repositories with the outer hepwrap"
+    )
 
 
 def is_reaper() -> bool:

@@ -47,7 +47,11 @@ class Launcher:
 
     def command(self, words: Sequence[Word], *more: str) -> list[Word]:
         """The whole launch; `more` options go before the `--`."""
-        return [*self.prefix(), *self.hepwrap(), *self.flags, *self.options, *more, "--", *words]
+        return [*self.prefix(), *self.bare_command(words, *more)]
+
+    def bare_command(self, words: Sequence[Word], *more: str) -> list[Word]:
+        """The launch for somebody who is that user already."""
+        return [*self.hepwrap(), *self.flags, *self.options, *more, "--", *words]
 
     def run(self, words: Sequence[Word], *more: str, env: Mapping[str, str] | None = None, **options: Any) -> Done:
         """Run it under hepwrap to its end."""
