@@ -157,7 +157,7 @@ def run(loaded: LoadedSettings, command: list[str], environment: Mapping[str, st
             f"the engine is not built ({error}); install hepwrap again with a C compiler, or see `hepwrap doctor`"
         ) from error
     # The one call site of the engine.
-    job.run(job.Plan(settings, lambda log: mount_table(loaded, warn=log, log=log)), command, environment)
+    job.run(job.Plan(settings, lambda warn, log: mount_table(loaded, warn=warn, log=log)), command, environment)
 
 
 class RepositoryFiles(Mapping[str, bytes]):

@@ -26,12 +26,19 @@ if TYPE_CHECKING:
     from hepwrap.vfs.mounts import Mount, MountTable
 
 
+#: Takes one line.
+Say = Callable[[str], None]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What a launch needs from the front: settings, and the way to the mounts (called in the helper, with a log)."""
+    """What a launch needs from the front: settings, and the way to the mounts.
+
+    `mounts(warn, log)` is called in the helper: `warn` takes sentences for the user, `log` what fetchers do.
+    """
 
     settings: Settings
-    mounts: Callable[[Callable[[str], None]], MountTable]
+    mounts: Callable[[Say, Say], MountTable]
 
 
 def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoReturn:
@@ -72,7 +79,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     settings = plan.settings
     log = JobLog(log_directory(settings), herald.say if settings.verbosity else None, file=settings.log)
     complaints = Complaints(log, (lambda _text: None) if settings.verbosity else herald.say_now)
-    table = plan.mounts(log)
+    table = plan.mounts(complaints.warn, log)
     for repository in settings.repositories:
         table.get(repository.name.encode())
     index = _index.Index(options.window, settings.prefix.encode(), _core.image())

@@ -89,6 +89,11 @@ class Complaints:
             self._said.add(line)
             self._say(f"hepwrap: {line}\n")
 
+    def warn(self, line: str) -> None:
+        """Worth knowing, at once, but no call has failed."""
+        self._log(line)
+        self._say(f"hepwrap: {line}\n")
+
     @property
     def unsaid(self) -> int:
         """How many were not shown one by one."""
