@@ -21,6 +21,7 @@ from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
 from hepwrap.vfs.resolve import MAXIMUM_LINKS, HostPath, Node, Resolution
 
 NATIVE = target(_index.TARGET_NATIVE)
+MAXIMUM_STEPS = 200
 CHROOT = 161
 
 #: A target and, where it is TARGET_DATA, the data.
@@ -105,11 +106,37 @@ def answer_path(world: World, question: Question, *, real: bool = False) -> tupl
 def on_host(world: World, way: Way, question: Question, place: HostPath, universal: bool) -> int:
     """The path ends on the host: the kernel's turn, with the path that gets it there."""
     if place.path == way.absolute and way.key is None:
+        if world.host_has_prefix and way.path == place.path and is_settled(place.path):
+            world.book.enter(place.path, question.follow, NATIVE)
         return NATIVE
     word = target(_index.TARGET_HOST, world.book.text(place.path))
     if way.key is not None and universal:
         world.book.enter(way.key, question.follow, word)
     return word
+
+
+def is_settled(path: bytes) -> bool:
+    """Whether every directory on the way of a host path belongs to the system: what its links say now, they always say.
+
+    Asked where the host has a /cvmfs of its own, which the kernel would follow links into.
+    """
+    place, rest = b"/", path
+    for _ in range(MAXIMUM_STEPS):
+        name, _, rest = rest.lstrip(b"/").partition(b"/")
+        if not name:
+            return True
+        try:
+            status = os.lstat(place)
+            if status.st_uid or status.st_mode & 0o022 or not (place == b"/" or (place + b"/").startswith(b"/usr/")):
+                return False
+            target = os.readlink(place.rstrip(b"/") + b"/" + name)
+        except FileNotFoundError:
+            return True
+        except OSError:  # EINVAL: no link
+            place = os.path.normpath(place + b"/" + name) if name in (b".", b"..") else place.rstrip(b"/") + b"/" + name
+        else:
+            place, rest = b"/" if target.startswith(b"/") else place, target + b"/" + rest
+    return False
 
 
 def remember(world: World, way: Way, question: Question, found: Resolution, at: int) -> None:

@@ -114,7 +114,7 @@ class Server:
             "server": os.getpid(),
             "file_device": memory_device(),
             "standin_device": self.world.standins.device,
-            "flags": _index.HEADER_HOST_PREFIX if os.path.lexists(self.world.resolver.mounts.prefix) else 0,
+            "flags": _index.HEADER_HOST_PREFIX if self.world.host_has_prefix else 0,
             "token": listener.token,
             "address_length": len(listener.sockaddr),
         }

@@ -50,6 +50,8 @@ class World:
         self.book = Book(index, resolver)
         self.magic, self.log = magic, log
         self.tally = Tally()
+        #: The host has a /cvmfs too: what the kernel finds there must not be believed.
+        self.host_has_prefix = os.path.lexists(resolver.mounts.prefix)
         self._objects: OrderedDict[int, int] = OrderedDict()
         self._most_objects = most_objects
         self._lock = threading.Lock()

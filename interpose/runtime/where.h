@@ -76,6 +76,21 @@ static inline u64 known_or_ask(u64 target)
     return target ? target : TARGET(TARGET_ASK, 0);
 }
 
+/* /proc/self/NAME and /proc/self/fd/N: whatever the kernel comes to by these is the right object. */
+static inline int is_of_task(const char *path)
+{
+    static const char self[] = "/proc/self/";
+    for (u32 i = 0; i < sizeof self - 1; i++)
+        if (path[i] != self[i])
+            return 0;
+    path += sizeof self - 1;
+    if (path[0] == 'f' && path[1] == 'd' && path[2] == '/')
+        path += 3;
+    while (*path && *path != '/')
+        path++;
+    return !*path;
+}
+
 /* Is there a symbolic link on the way (or something else that lets us not know)? */
 static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
 {
@@ -83,13 +98,31 @@ static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
     long r = raw4(NR_openat2, dirfd, path, how, sizeof how);
     if (r >= 0)
         raw1(NR_close, r);
-    return !(r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG);
+    return !(r >= 0 || r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG);
 }
 
-/* Could this path lead to us, other than by starting below the prefix? */
-static inline int could_be_ours(int dirfd, const char *path)
+/* Does the host itself have the directory, and not the name in it?  linkat says so without a trace: it looks up the
+ * directory, then the name, and only then sees that the other file is on another mount (or that this one is read-only). */
+static inline int is_missing_on_host(int dirfd, const char *path)
 {
-    return mentions_prefix(path) || may_turn_off(dirfd, path);
+    static const char elsewhere[] = "/proc/self/status";
+    long r = raw5(NR_linkat, AT_FDCWD, elsewhere, dirfd, path, 0);
+    return r == -EXDEV || r == -EROFS;
+}
+
+/* Could this path lead to us, other than by starting below the prefix?  `failed`: the kernel has not come to an end, and
+ * a host without a /cvmfs has sent it nowhere else. */
+static inline int could_be_ours(int dirfd, const char *path, int failed)
+{
+    if (is_of_task(path))
+        return 0;
+    return mentions_prefix(path) || (!(failed && is_missing_on_host(dirfd, path)) && may_turn_off(dirfd, path));
+}
+
+/* A path of the host that the server has written down as the kernel's, else it is asked. */
+static __attribute__((noinline)) u64 known_to_be_host(const char *path, int follow)
+{
+    return path[0] == '/' && find_target(index_of(), 0, path, follow) == LET_KERNEL ? LET_KERNEL : TARGET(TARGET_ASK, 0);
 }
 
 /* First look.  *base: offset of the virtual directory that a relative path starts from, if that was looked up. */
@@ -99,13 +132,13 @@ static inline u64 first_look(int dirfd, const char *path, int follow, u64 *base)
     if (path[0] == '/') {
         if (under_prefix(path))
             return known_or_ask(find_target(index_of(), 0, path, follow));
-        return unreliable && could_be_ours(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+        return unreliable && could_be_ours(dirfd, path, 0) ? known_to_be_host(path, follow) : LET_KERNEL;
     }
     if (path[0] != '.' && !unreliable)
         return LET_KERNEL;
     const struct inode *dir = identify_fd(dirfd);
     if (!dir)
-        return unreliable && path[0] && could_be_ours(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+        return unreliable && path[0] && could_be_ours(dirfd, path, 0) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
     *base = offset_of(dir);
     return known_or_ask(find_target(index_of(), dir, path, follow));
 }
@@ -127,6 +160,7 @@ static __attribute__((noinline)) u64 second_look(int dirfd, const char *path, in
             return known_or_ask(find_target(index_of(), dir, path, follow));
         }
     }
-    return could_be_ours(dirfd, path) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+    int unreliable = (index_of()->flags & HEADER_HOST_PREFIX) != 0;
+    return could_be_ours(dirfd, path, !unreliable) ? known_to_be_host(path, follow) : LET_KERNEL;
 }
 #endif

@@ -157,6 +157,8 @@ class Oracle:
         steps.append(f"mount -o remount,ro none {place}")
         binds += ["--ro-bind", str(place), "/cvmfs"] if kind != "bare" else []
         first = ["unshare", "-m", "sh", "-ec", "; ".join([*steps, 'exec "$@"']), "sh"]
+        if not (self.place / "host").exists():
+            make_host(self.place / "host")
         binds += ["--perms", "0755", "--dir", os.path.dirname(HOST), "--bind", str(self.place / "host"), HOST]
         return [*first, "bwrap", "--cap-add", "ALL", *binds, "--chmod", "0755", "/", "--chdir", cwd, "--"]
 

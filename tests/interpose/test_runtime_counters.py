@@ -1,0 +1,92 @@
+"""What has been answered once is answered in the program itself: counted in questions, never in seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.helpers.guests import Guests
+from tests.helpers.oracle import MOUNT, Host, Oracle
+
+Count = Callable[..., dict[str, int]]
+
+
+@pytest.fixture
+def count(oracle: Oracle, host: Host, guests: Guests) -> Count:
+    """Questions by call that a script of calls costs, done `times` times in processes after each other."""
+
+    def run(script: Sequence[str], times: int = 1) -> dict[str, int]:
+        before, after = asked([], times), asked(script, times)
+        assert all(after.get(name, 0) >= number for name, number in before.items())
+        return {name: number - before.get(name, 0) for name, number in after.items() if number > before.get(name, 0)}
+
+    def asked(script: Sequence[str], times: int) -> dict[str, int]:
+        path, stats = oracle.place / "script", oracle.place / "stats"
+        path.write_text("\n".join(script) + "\n")
+        program = " ; ".join([f"{guests.path('call_script', static=True)} {path}"] * times)
+        text = oracle.interposed(["/bin/sh", "-c", program], user=False, flags=[f"--stats={stats}"], host=host)
+        assert text.count("end\n") == times, text
+        questions: dict[str, int] = json.loads(stats.read_text())["questions"]
+        return questions
+
+    return run
+
+
+def test_the_same_question_is_asked_once(count: Count) -> None:
+    once = [f"6 s{MOUNT}/file t"]
+    assert count(once) == {"lstat": 1}
+    assert count(once * 200) == {"lstat": 1}
+
+
+def test_an_object_found_by_one_call_needs_no_question_from_another(count: Count) -> None:
+    calls = [f"4 s{MOUNT}/file t", f"21 s{MOUNT}/file i4"]
+    calls += [f"262 i-100 s{MOUNT}/file t i0", f"332 i-100 s{MOUNT}/file i0 i2047 x"]
+    calls += [f"89 s{MOUNT}/file b64 i64", f"137 s{MOUNT}/file f", f"6 s{MOUNT}/file t", f"269 i-100 s{MOUNT}/file i0"]
+    assert count(calls * 10) == {"stat": 1}
+
+
+def test_a_second_process_asks_nothing_again(count: Count) -> None:
+    script = [f"4 s{MOUNT}/file t", f"257 i-100 s{MOUNT}/file i0 i0", f"4 s{MOUNT}/no-such t"]
+    assert count(script, times=3) == count(script) != {}
+
+
+def test_a_file_is_opened_with_one_question_however_often(count: Count) -> None:
+    assert count([f"257 i-100 s{MOUNT}/file i0 i0"] * 100) == {"openat": 1}
+
+
+def test_missing_names_in_a_directory_that_is_known_cost_nothing(count: Count) -> None:
+    first = [f"4 s{MOUNT}/dir/other t"]
+    missing = [f"{number} s{MOUNT}/dir/missing-{i} t" for i in range(200) for number in (4, 6)]
+    missing += [f"257 i-100 s{MOUNT}/dir/missing-{i} i0 i0" for i in range(200)]
+    missing += [f"21 s{MOUNT}/dir/missing-{i} i0" for i in range(200)]
+    assert count([*first, *missing]) == count(first) == {"stat": 1}
+
+
+def test_a_listing_is_asked_for_once_and_makes_its_names_known(count: Count) -> None:
+    listing = ["reset", f"d=257 i-100 s{MOUNT}/dir i0200000 i0", "217 @d g131072 i131072", "217 @d g131072 i131072"]
+    looks = [f"6 s{MOUNT}/dir/{name} t" for name in ("other", "hard", "no-such")]
+    looks += [f"262 @d s{name} t i256" for name in ("other", "hard", "no-such")]
+    assert sum(count([*listing * 5, *looks * 20]).values()) <= 2
+    assert count([*listing * 5, *looks * 20]) == count(listing)
+
+
+def test_paths_of_the_host_are_never_asked_about(count: Count) -> None:
+    paths = ["/etc/passwd", "/etc", "/etc/passwd/x", "/no/such/file", "/etc/no-such", "etc/passwd", "no-such"]
+    paths += ["/proc/self/status", "/usr/lib/../bin/env"]
+    script = [f"{number} s{path} t" for path in paths for number in (4, 6)]
+    script += [f"257 i-100 s{path} i0 i0" for path in paths] + [f"89 s{path} b64 i64" for path in paths]
+    script += [f"21 s{path} i4" for path in paths] + [
+        "80 s/usr",
+        "4 slib/no-such t",
+        "6 s../etc/passwd t",
+        "79 b64 i64",
+    ]
+    assert count(script) == {}
+
+
+def test_what_is_relative_to_a_virtual_directory_is_known_too(count: Count) -> None:
+    script = [f"80 s{MOUNT}/dir", "4 sother t"]
+    again = ["6 sother t", "4 sno-such t", "262 i-100 shard t i0", "79 b4096 i4096"]
+    assert count([*script, *again * 50]) == count(script)
