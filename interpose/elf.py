@@ -8,7 +8,7 @@ import struct
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 PT_INTERP = 3
-EM_X86_64 = 62
+EM_386, EM_X86_64 = 3, 62
 _CLASS_64, _LITTLE = 2, 1
 _ET_EXEC, _ET_DYN = 2, 3
 _MOST_SEGMENTS = 65536 // _SEGMENT.size
@@ -21,6 +21,14 @@ def is_native(head: bytes) -> bool:
         return False
     ident, kind, machine, *_ = _HEADER.unpack_from(head)
     return ident[4] == _CLASS_64 and ident[5] == _LITTLE and machine == EM_X86_64 and kind in (_ET_EXEC, _ET_DYN)
+
+
+def is_foreign(head: bytes) -> bool:
+    """Whether these are the first bytes of an i386 or x32 program: the kernel would run it, and every call would fail."""
+    if len(head) < _HEADER.size or head[:4] != b"\x7fELF" or head[5] != _LITTLE:
+        return False
+    machine = int.from_bytes(head[18:20], "little")
+    return head[4] != _CLASS_64 and machine in (EM_386, EM_X86_64)
 
 
 def _interpreter_segment(fd: int) -> tuple[int, int, int] | None:

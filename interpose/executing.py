@@ -147,6 +147,9 @@ class Executor:
 
     def _binary(self, first: Program, program: Program, head: bytes, question: Question) -> int:
         """An ELF file, or nothing that can be executed."""
+        if elf.is_foreign(head):
+            self._world.log(f"{os.fsdecode(program.name)} is a 32-bit program: refused, all its calls would fail")
+            raise _NotExecutable(f"{os.fsdecode(program.name)} is a program of another kind than x86_64")
         if program.node is None:
             at = self._host_copy(program, question)
             if not at and not program.rerouted:
