@@ -24,7 +24,7 @@ def is_native(head: bytes) -> bool:
 
 
 def is_foreign(head: bytes) -> bool:
-    """Whether these are the first bytes of an i386 or x32 program: the kernel would run it, and every call would fail."""
+    """Whether these are the first bytes of an i386 or x32 program: the kernel runs it, and every call would fail."""
     if len(head) < _HEADER.size or head[:4] != b"\x7fELF" or head[5] != _LITTLE:
         return False
     machine = int.from_bytes(head[18:20], "little")

@@ -51,10 +51,19 @@ class Program:
 
 
 class Executor:
-    """Plans for the execs of one launch.  `base`: address of the image in every program."""
+    """Plans for the execs of one launch.
 
-    def __init__(self, world: World, base: int, name_task: Callable[[int, int, int], None]) -> None:
-        self._world, self._name_task = world, name_task
+    `base`: address of the image in every program; `name_task`: as Tracer.name; `complain` takes a sentence for the user.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        base: int,
+        name_task: Callable[[int, int, int], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._world, self._name_task, self._complain = world, name_task, complain
         self._index_address = base + _index.IMAGE_SPAN
         self._copies: dict[object, int] = {}
 
@@ -148,7 +157,7 @@ class Executor:
     def _binary(self, first: Program, program: Program, head: bytes, question: Question) -> int:
         """An ELF file, or nothing that can be executed."""
         if elf.is_foreign(head):
-            self._world.log(f"{os.fsdecode(program.name)} is a 32-bit program: refused, all its calls would fail")
+            self._complain(f"{os.fsdecode(program.name)} is a 32-bit program: refused, all its calls would fail")
             raise _NotExecutable(f"{os.fsdecode(program.name)} is a program of another kind than x86_64")
         if program.node is None:
             at = self._host_copy(program, question)

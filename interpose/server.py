@@ -76,7 +76,7 @@ class Server:
         listener = Listener(self.world, secrets.randbits(63))
         self._write_header(listener)
         self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit)
-        self._executor = Executor(self.world, base, self.tracer.name)
+        self._executor = Executor(self.world, base, self.tracer.name, self._complain)
         attaching: list[OSError | None] = []
         ready = threading.Event()
         tracing = threading.Thread(target=self._trace, args=(first, attaching, ready), name="tracer")

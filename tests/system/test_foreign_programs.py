@@ -1,0 +1,32 @@
+"""Programs of another kind than x86_64: a sentence, never a hang."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+#: An i386 ELF file that would exit at once; the kernel of the host could run it.
+HEADER = (
+    b"\x7fELF\x01\x01\x01" + bytes(9) + (2).to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little")
+    + (0x08048054).to_bytes(4, "little") + (52).to_bytes(4, "little") + bytes(8) + (52).to_bytes(2, "little")
+    + (32).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(6)
+)  # fmt: skip
+CODE = bytes.fromhex("b801000000 31db cd80")
+SEGMENT = b"".join(
+    n.to_bytes(4, "little") for n in (1, 0, 0x08048000, 0x08048000, 84 + len(CODE), 84 + len(CODE), 5, 0x1000)
+)
+
+
+def test_a_32_bit_program_is_refused_in_one_sentence(hepwrap_command: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "old"
+    program.write_bytes(HEADER + SEGMENT + CODE)
+    program.chmod(0o755)
+    code = "import os, sys\ntry: os.execv(sys.argv[1], ['old'])\nexcept OSError as error: print(error.errno)"
+    done = subprocess.run(
+        [*hepwrap_command, "--", "/usr/bin/python3", "-c", code, str(program)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"8\n")  # ENOEXEC
+    assert done.stderr == f"hepwrap: {program} is a 32-bit program: refused, all its calls would fail\n".encode()
