@@ -53,7 +53,7 @@ class Program:
 class Executor:
     """Plans for the execs of one launch.
 
-    `base`: address of the image in every program; `name_task`: as Tracer.name; `complain` takes a sentence for the user.
+    `base`: address of the image in every program; `name_task`: as Tracer.name; `complain` takes a sentence.
     """
 
     def __init__(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 #: An i386 ELF file that would exit at once; the kernel of the host could run it.
 HEADER = (
-    b"\x7fELF\x01\x01\x01" + bytes(9) + (2).to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little")
-    + (0x08048054).to_bytes(4, "little") + (52).to_bytes(4, "little") + bytes(8) + (52).to_bytes(2, "little")
+    b"\x7fELF\x01\x01\x01" + bytes(9) + (2).to_bytes(2, "little") + (3).to_bytes(2, "little")
+    + (1).to_bytes(4, "little") + (0x08048054).to_bytes(4, "little") + (52).to_bytes(4, "little") + bytes(8) + (52).to_bytes(2, "little")
     + (32).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(6)
 )  # fmt: skip
 CODE = bytes.fromhex("b801000000 31db cd80")
