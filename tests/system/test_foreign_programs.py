@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 
 #: An i386 ELF file that would exit at once; the kernel of the host could run it.
-HEADER = (
-    b"\x7fELF\x01\x01\x01" + bytes(9) + (2).to_bytes(2, "little") + (3).to_bytes(2, "little")
-    + (1).to_bytes(4, "little") + (0x08048054).to_bytes(4, "little") + (52).to_bytes(4, "little") + bytes(8) + (52).to_bytes(2, "little")
-    + (32).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(6)
-)  # fmt: skip
+HEADER = b"".join(
+    n.to_bytes(size, "little")
+    for n, size in (
+        *((0x464C457F, 4), (0x010101, 4), (0, 8), (2, 2), (3, 2), (1, 4), (0x08048054, 4), (52, 4), (0, 8)),
+        *((52, 2), (32, 2), (1, 2), (0, 6)),
+    )
+)
 CODE = bytes.fromhex("b801000000 31db cd80")
 SEGMENT = b"".join(
     n.to_bytes(4, "little") for n in (1, 0, 0x08048000, 0x08048000, 84 + len(CODE), 84 + len(CODE), 5, 0x1000)
