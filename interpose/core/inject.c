@@ -58,6 +58,8 @@ static int run_until(struct injection *in, enum __ptrace_request how, int wanted
             return 0;
         if (event == PTRACE_EVENT_EXIT)
             return -1;
+        if (!event && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE))
+            return -1; /* a program that we do not understand: it would fault for ever */
         if (!event && signal == SIGSTOP)
             in->stopped_by = SIGSTOP;
     }
