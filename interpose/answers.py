@@ -86,8 +86,13 @@ class Way:
         return resolver.resolve(path, follow=follow, host=self.host, start=start, credentials=credentials)
 
 
-def answer_path(world: World, question: Question, *, real: bool = False) -> tuple[Answer | None, Node | None, int]:
-    """The common part of every call on a path: a final answer, or the node and its inode."""
+def answer_path(
+    world: World, question: Question, *, real: bool = False, seen_only: bool = False
+) -> tuple[Answer | None, Node | None, int]:
+    """The common part of every call on a path: a final answer, or the node and its inode.
+
+    `seen_only`: nothing will be opened, so that the inode may be 0 where there is no room to remember it.
+    """
     way = Way(world, question, question.path, question.base, question.start)
     try:
         found = way.resolve(question.follow, real=real)
@@ -98,9 +103,20 @@ def answer_path(world: World, question: Question, *, real: bool = False) -> tupl
         return (NATIVE, None), None, 0
     if isinstance(found.target, HostPath):
         return (on_host(world, way, question, found.target, found.universal), None), None, 0
+    if seen_only and world.book.passing(found.target):
+        return None, found.target, 0
     at = world.book.inode(found.target)
     remember(world, way, question, found, at)
     return None, found.target, at
+
+
+def shown(world: World, question: Question, node: Node, at: int) -> Answer:
+    """The inode, or what it would be, in the mailbox."""
+    passing = None if at else world.book.passing(node)
+    if passing is None:
+        return target(_index.TARGET_INODE, at or world.book.inode(node)), None
+    place = world.index.mailbox(question.slot)
+    return target(_index.TARGET_INODE, place), passing.record(place)
 
 
 def on_host(world: World, way: Way, question: Question, place: HostPath, universal: bool) -> int:
@@ -144,7 +160,7 @@ def remember(world: World, way: Way, question: Question, found: Resolution, at: 
     node = found.target
     assert isinstance(node, Node)
     parent = world.resolver.parent(node)
-    if isinstance(parent, Node):
+    if isinstance(parent, Node) and not world.book.is_full:
         list_quietly(world, world.book.inode(parent))
     if way.key is None:
         return
@@ -160,7 +176,7 @@ def remember_error(world: World, way: Way, question: Question, error: PathError)
         return
     if error.universal:
         world.book.enter(way.key, question.follow, target_errno(errno_of(error)))
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and not world.book.is_full:
         above = os.path.dirname(way.key)
         try:
             found = world.resolver.resolve(above, host=way.host)
@@ -186,14 +202,17 @@ def list_quietly(world: World, at: int) -> None:
 
 def on_attributes(world: World, question: Question) -> Answer:
     """stat, readlink, statfs: the inode says it all."""
-    done, _, at = answer_path(world, question)
-    return done or (target(_index.TARGET_INODE, at), None)
+    done, node, at = answer_path(world, question, seen_only=True)
+    if done:
+        return done
+    assert node is not None
+    return shown(world, question, node, at)
 
 
 def on_access(world: World, question: Question) -> Answer:
     """access(2): with the real ids, faccessat2's AT_EACCESS with the effective ones."""
     real = not question.flags & 0x200
-    done, node, at = answer_path(world, question, real=real)
+    done, node, at = answer_path(world, question, real=real, seen_only=True)
     if done:
         return done
     assert node is not None
@@ -201,7 +220,7 @@ def on_access(world: World, question: Question) -> Answer:
     attributes = node.mount.attributes(node.entry)
     if mode:
         access(attributes, credentials_of(question.task, real=real), mode)
-    return target(_index.TARGET_INODE, at), None
+    return shown(world, question, node, at)
 
 
 def on_open(world: World, question: Question) -> Answer:
@@ -265,8 +284,10 @@ def refuse_open(node: Node, flags: int) -> int:
         return errno.EISDIR
     if flags & os.O_DIRECTORY and not node.entry.is_dir:
         return errno.ENOTDIR
+    if node.entry.is_dir and flags & (os.O_ACCMODE | os.O_TRUNC):
+        return errno.EISDIR
     if flags & os.O_TRUNC and is_read_only(node.mount.attributes(node.entry)) and not node.entry.is_symlink:
-        return errno.EISDIR if node.entry.is_dir else errno.EROFS
+        return errno.EROFS
     return 0
 
 
@@ -311,7 +332,7 @@ def attributed(world: World, question: Question) -> tuple[Answer | None, Node | 
     """The node whose extended attributes are asked for: by descriptor, or by path."""
     if question.path is None or (not question.path and question.base):
         return None, world.book.node(question.base)
-    done, node, _ = answer_path(world, question)
+    done, node, _ = answer_path(world, question, seen_only=True)
     return done, node
 
 

@@ -165,6 +165,10 @@ class Server:
             return HANDLERS.get(treatment, on_unknown)(self.world, question)
         except PathError as error:
             return refused(error)
+        except _index.Full as error:
+            tally.failures += 1
+            self._complain(complaint(name, question, error))
+            return target_errno(errno.ENOMEM), None
         except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
             tally.failures += 1
             self._complain(complaint(name, question, error))

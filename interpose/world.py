@@ -85,7 +85,7 @@ class World:
     def _leave_room(self) -> None:
         """Descriptors of directories are a quarter of all at most; who still has one open keeps it."""
         while len(self._objects) >= max(16, self._most_objects()):
-            oldest = next((at for at in self._objects if self.book.node(at) is not None), None)
+            oldest = next((at for at in self._objects if not self.book.is_foreign(at)), None)
             if oldest is None:
                 return
             fd = self._objects.pop(oldest)
@@ -99,14 +99,12 @@ class World:
 
     def name_of(self, key: object) -> str:
         """What a memory file is called in messages and in /proc/PID/maps: the virtual path."""
-        node = self.book.node(key) if isinstance(key, int) else None
-        return os.fsdecode(node.path) if node else "hepwrap"
+        return os.fsdecode(self.book.path_of(key)) if isinstance(key, int) else "hepwrap"
 
     def whose(self, device: int, number: int) -> bytes | None:
         """The virtual path behind a stand-in, or None."""
         at = self.index.whose(device, number)
-        node = self.book.node(at) if at else None
-        return node.path if node else None
+        return self.book.path_of(at) if at else None
 
     def read_head(self, node: Node, size: int) -> bytes:
         """The first bytes of a file of the repository."""

@@ -299,6 +299,8 @@ static __attribute__((noinline)) long follow_target(u64 target)
             break;
         case TARGET_INODE:
             r = act(inode_at(target));
+            if (is_in_mailbox(target) && !slot_is_still(f->noted))
+                r = STALE; /* read too late: it may have been another's */
             f->noted = TARGET_VALUE(target);
             if (r != STALE)
                 return r;

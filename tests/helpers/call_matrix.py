@@ -203,7 +203,7 @@ def descriptor_calls(fd: str) -> list[str]:
         script += [f"439 {fd} s i2 i{flags}", f"439 {fd} s i1 i{flags}", f"464 {fd} s i{flags} suser.one a64 i16"]
     script += [f"262 {fd} i0 t i{flags}" for flags in (0, EMPTY_PATH)]
     script += [f"267 {fd} s b64 i64", f"267 {fd} s b64 i0", f"269 {fd} s i0", f"257 {fd} s i0 i0", f"258 {fd} s i0"]
-    script += [f"0 {fd} b8 i8", f"1 {fd} s i1", f"8 {fd} i0 i1", f"72 {fd} i1", f"81 {fd}", "79 b4096 i4096"]
+    script += [f"0 {fd} b8 i8", f"1 {fd} s i1", f"8 {fd} i0 i0", f"72 {fd} i1", f"81 {fd}", "79 b4096 i4096"]
     return script
 
 

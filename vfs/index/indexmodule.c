@@ -288,6 +288,18 @@ static PyObject *index_answer(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* mailbox(slot) -> where the payload of that mailbox lies */
+static PyObject *index_mailbox(PyObject *object, PyObject *args)
+{
+    Index *self = (Index *)object;
+    unsigned int number;
+    if (!PyArg_ParseTuple(args, "I", &number))
+        return NULL;
+    if (number >= SLOT_COUNT)
+        return PyErr_Format(PyExc_ValueError, "there is no mailbox %u", number);
+    return PyLong_FromUnsignedLong(self->header->slots_at + (u64)number * SLOT_BYTES + offsetof(struct slot, payload));
+}
+
 static PyObject *index_get_header(PyObject *object, PyObject *unused)
 {
     (void)unused;
@@ -405,6 +417,7 @@ static PyMethodDef index_methods[] = {
     {"lookup", index_lookup, METH_VARARGS, "lookup(base, path, follow) -> target"},
     {"hash", index_hash, METH_VARARGS, "hash(path) -> 64 bit hash"},
     {"answer", index_answer, METH_VARARGS, "answer(slot, target, data=None)"},
+    {"mailbox", index_mailbox, METH_VARARGS, "mailbox(slot) -> offset of its payload"},
     {"address", index_get_header, METH_NOARGS, "address() -> of the header in this process"},
     {NULL, NULL, 0, NULL},
 };

@@ -1,0 +1,88 @@
+"""A full index costs questions, never an answer: what cannot be remembered is answered by the mailbox each time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+
+import pytest
+
+from hepwrap.vfs.index import _index
+from tests.helpers import call_matrix as matrix
+from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
+
+#: hepwrap with the smallest index that there can be.
+TINY = """
+import functools, sys
+from hepwrap.interpose import launch
+launch.LaunchOptions = functools.partial(launch.LaunchOptions, window=8 << 20)
+from hepwrap.__main__ import main
+sys.exit(main())
+"""
+#: Ways to write the same file that fill an eighth of that: each is a key of its own.
+FILLING = [f"6 s{MOUNT}/{'./' * count}file t" for count in range(1400)]
+
+
+@pytest.fixture
+def full(oracle: Oracle) -> Oracle:
+    """The oracle with a hepwrap whose index is full after FILLING."""
+    return dataclasses.replace(oracle, hepwrap_command=[sys.executable, "-c", TINY])
+
+
+def test_every_question_about_a_path_is_answered_as_before(full: Oracle) -> None:
+    agree(full, [*FILLING, *matrix.stat_calls(matrix.absolute())], user=False, at_least=7000)
+
+
+def test_every_access_is_granted_as_before(full: Oracle) -> None:
+    agree(full, [*FILLING, *matrix.access_calls(matrix.absolute()[:120])], user=False, at_least=5000)
+
+
+def test_files_and_directories_are_opened_and_listed_as_before(full: Oracle) -> None:
+    script = [*FILLING, *matrix.open_calls(matrix.absolute(), ("DIRECTORY", "NOFOLLOW", "PATH"))]
+    for name in ("", "dir", "many", "emptydir", "chain", "d444"):
+        script += ["reset", f"d=257 i-100 s{MOUNT}/{name} i04000 i0", "217 @d g131072 i131072", "5 @d t", "138 @d f"]
+        script += ["81 @d", "79 b4096 i4096", *matrix.descriptor_calls("@d")]
+    agree(full, script, user=False, at_least=6000)
+
+
+def test_attributes_and_writes_are_answered_as_before(full: Oracle) -> None:
+    paths = [f"{MOUNT}/{name}" for name in ("file", "dir", "link", "missing", "fifo", "loop", "dangling", "out")]
+    script = [*FILLING, *matrix.xattr_calls(paths), *matrix.list_xattr_calls([]), *matrix.write_calls(paths)]
+    pairs = [(old, new) for old in [*paths, f"{HOST}/real"] for new in [*paths, f"{HOST}/new"]]
+    agree(full, [*script, *matrix.two_path_calls(pairs)], user=False, at_least=3000)
+
+
+def test_a_program_is_executed_as_before(full: Oracle) -> None:
+    filler = full.place / "filler"
+    filler.write_text("\n".join(FILLING) + "\n")
+    commands = [f"{full.guests.path('call_script')} {filler} >/dev/null", f"{MOUNT}/script a b"]
+    shell = "; ".join([*commands, f"{MOUNT}/dir/../script c", f"cat {MOUNT}/dir/other"])
+    text = full.interposed(["sh", "-c", shell], user=False)
+    assert text.startswith("script a b\nscript c\ncontent of dir/other\n")
+
+
+def test_numbers_of_what_is_not_remembered_agree_between_listing_and_stat(full: Oracle) -> None:
+    """Programs compare d_ino with st_ino to find mount points, and st_ino to find hard links."""
+    filler = full.place / "filler"
+    filler.write_text("\n".join(FILLING) + "\n")
+    program = (
+        "import os; d={e.name: e.inode() for e in os.scandir('%s/many')};"
+        "s={n: os.lstat('%s/many/'+n).st_ino for n in d}; print(d == s, len(set(s.values())), len(d));"
+        "print(os.stat('%s/dir/hard').st_ino == os.stat('%s/dir/other').st_ino)" % ((MOUNT,) * 4)
+    )
+    shell = f'{full.guests.path("call_script")} {filler} >/dev/null; exec {sys.executable} -c "$0"'
+    assert full.interposed(["sh", "-c", shell, program], user=False) == "True 300 300\nTrue\n"
+
+
+def test_a_window_that_is_used_up_is_enomem_and_no_wrong_answer() -> None:
+    index = _index.Index(8 << 20, b"/cvmfs")
+    index.enter(b"/cvmfs/x", 1 << 56 | 8, 0)
+    for size in (65536, 1):
+        with contextlib.suppress(_index.Full):
+            while index.append(bytes(size)):
+                pass
+    with pytest.raises(_index.Full):
+        index.enter(b"/cvmfs/another", 1 << 56 | 16, 0)
+    assert index.lookup(0, b"/cvmfs/x", True) == 1 << 56 | 8
+    assert index.lookup(0, b"/cvmfs/another", True) == 0
