@@ -13,6 +13,7 @@ all processes of its jobs are found, the helper too.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -85,7 +86,7 @@ class Job:
             self.process.kill()
             self.process.wait(PATIENCE)
         for pid in marked(self.mark):
-            if pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,9 @@ def test_killing_a_child_leaves_the_others_served(served: FaultyRepository) -> N
 def test_killing_everything_at_once_leaves_nothing(served: FaultyRepository) -> None:
     with start(served) as job:
         had = seen(job)
-        for pid in (*marked(job.mark), had.helper):
-            os.kill(pid, signal.SIGKILL)
+        for pid in marked(job.mark):
+            with suppress(ProcessLookupError):  # the kernel was faster: it kills all with the helper
+                os.kill(pid, signal.SIGKILL)
         assert job.wait() == -signal.SIGKILL
         had.wait_until_gone()
 
