@@ -102,7 +102,7 @@ def test_signals_that_people_send_to_everything_do_not_end_the_helper(served: Fa
 
 
 def test_killing_a_child_leaves_the_others_served(served: FaultyRepository) -> None:
-    script = f"cat & read line; kill -KILL $!; wait $!; echo $?; cat {README}; cat {TOP}/sw/v1/bin/run.sh; exit 5"
+    script = f"sleep 60 & read line; kill -KILL $!; wait $!; echo $?; cat {README}; cat {TOP}/sw/v1/bin/run.sh; exit 5"
     with served.launches.start("bash", "-c", f"echo ready; {script}") as job:
         assert job.line() == "ready"
         had = belongings(job)
