@@ -93,7 +93,7 @@ class Executor:
         if not name and not flags & AT_EMPTY_PATH:
             return None
         if not name:
-            node = self._world.book.node(question.base)
+            node = self._world.book.node(question.base) if question.base else None
             fd = question.arguments[0] & 0xFFFFFFFF
             return Program(b"/dev/fd/%d" % fd, node, b"" if node else b"/proc/%d/fd/%d" % (question.task, fd))
         if question.number == EXECVEAT and not name.startswith(b"/") and question.arguments[0] < 1 << 31:
