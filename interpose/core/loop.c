@@ -90,6 +90,8 @@ static bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal)
     if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0 || !in_runtime(tracer, regs.rip) ||
         ptrace(PTRACE_GETSIGINFO, task, NULL, &info) < 0 || info.si_code <= CODE_KERNEL_FAULT)
         return false;
+    if (regs.rip - tracer->base >= tracer->head->entry && regs.rip - tracer->base < tracer->head->ready)
+        return false; /* less than STACK_LIMIT bytes of stack are left: the program's own stack overflow */
     regs.rip = tracer->base + tracer->head->fault;
     regs.orig_rax = (uint64_t)-1;
     tracer->counters.faults++;

@@ -7,6 +7,7 @@
 hepwrap_image:
     .quad IMAGE_MAGIC
     .long hepwrap_entry - hepwrap_image
+    .long hepwrap_ready - hepwrap_image
     .long hepwrap_fault - hepwrap_image
     .long hepwrap_bootstrap - hepwrap_image
     .long hepwrap_end - hepwrap_image
@@ -30,6 +31,7 @@ hepwrap_entry:
     push %rdi
     lea -32(%rsp), %rsp
     mov %rsp, %r15
+hepwrap_ready:
     call hepwrap_main
 hepwrap_leave:
     lea 32(%r15), %rsp

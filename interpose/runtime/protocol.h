@@ -28,6 +28,7 @@ enum reason {
 struct image_head {
     unsigned long magic;
     unsigned int entry;     /* a caught system call: rax number, rcx return address */
+    unsigned int ready;     /* from here on r15 is the frame; before, a fault is the program's stack running out */
     unsigned int fault;     /* r15 frame: returns -EFAULT */
     unsigned int bootstrap; /* maps the index after an exec, then int3 */
     unsigned int size;      /* of the whole image */
