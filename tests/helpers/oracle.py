@@ -143,8 +143,10 @@ class Oracle:
         for path in sorted(Path("/").iterdir()):
             if path.is_symlink():
                 binds += ["--symlink", os.readlink(path), str(path)]
-            elif path.name != "cvmfs":
+            elif path.name in ("dev", "proc", "tmp"):
                 binds += ["--dev-bind", str(path), str(path)]
+            elif path.name != "cvmfs":  # root runs calls that write: this machine must not be what they write to
+                binds += ["--ro-bind", str(path), str(path)]
         place = self.place / "mount"
         place.mkdir(exist_ok=True)
         steps = [f"mount -t tmpfs -o mode=0755 none {place}", f"mkdir {place}/{NAME}"]
