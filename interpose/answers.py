@@ -18,7 +18,7 @@ from hepwrap.interpose.writing import verdict_on_two, verdict_on_write
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
 from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
-from hepwrap.vfs.resolve import MAXIMUM_LINKS, HostPath, Node, Resolution
+from hepwrap.vfs.resolve import MAXIMUM_LINKS, PATH_BYTES, HostPath, Node, Resolution
 
 NATIVE = target(_index.TARGET_NATIVE)
 MAXIMUM_STEPS = 200
@@ -53,7 +53,8 @@ class Way:
             return self.start_node.path + b"/" + path if path else self.start_node.path
         if start is None or not start.startswith(b"/") or start.endswith(b" (deleted)"):
             return None
-        return start + b"/" + path
+        whole = start + b"/" + path
+        return whole if len(whole) <= PATH_BYTES else None  # the limit is on what the caller gave
 
     @property
     def key(self) -> bytes | None:

@@ -7,6 +7,12 @@
 
 #define PAGE 4096UL
 
+/* Only a refusal is a reason to peek: that reads through pages which the program itself may not touch. */
+static bool is_refused(ssize_t got)
+{
+    return got < 0 && errno != EFAULT;
+}
+
 /* PTRACE_PEEKDATA works where process_vm_readv does not: for tasks that changed their credentials (ptrace(2): the
  * tracer's rights count as they were when it attached). */
 static long peek(pid_t task, uint64_t address, char *to, size_t bytes)
@@ -29,9 +35,7 @@ long remote_read(pid_t task, uint64_t address, void *to, size_t bytes)
 {
     struct iovec local = {to, bytes}, remote = {(void *)address, bytes};
     ssize_t got = process_vm_readv(task, &local, 1, &remote, 1, 0);
-    if (got == (ssize_t)bytes)
-        return got;
-    return peek(task, address, to, bytes);
+    return is_refused(got) ? peek(task, address, to, bytes) : got < 0 ? -EFAULT : got;
 }
 
 /* A NUL-terminated text, page by page: the next page may be missing. */
@@ -44,7 +48,7 @@ long remote_text(pid_t task, uint64_t address, char *to, size_t limit)
             room = limit - have;
         struct iovec local = {to + have, room}, remote = {(void *)(address + have), room};
         ssize_t got = process_vm_readv(task, &local, 1, &remote, 1, 0);
-        if (got <= 0)
+        if (is_refused(got))
             got = peek(task, address + have, to + have, room);
         if (got <= 0)
             return -EFAULT;

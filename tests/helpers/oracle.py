@@ -132,7 +132,7 @@ class Oracle:
         start = [*self.user.prefix(), *self.user.hepwrap_command] if user else self.hepwrap_command
         inside = [*command] if cwd == "/" else ["sh", "-c", 'cd "$0" && exec "$@"', cwd, *command]
         words = [*self._host(host, "root", "/"), *start, *self.flags, *flags, "--", *inside]
-        return self._run(words, self.user.environment() if user else {})
+        return self._run(words, self.user.environment() if user else {"HOME": str(self.place / "home")})
 
     def _host(self, kind: Literal["mounted", "bare", "decoy"], owner: str, cwd: str) -> list[str]:
         """What to write before a command that shall see this machine with another /cvmfs.

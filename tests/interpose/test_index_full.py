@@ -47,7 +47,7 @@ def test_files_and_directories_are_opened_and_listed_as_before(full: Oracle) -> 
 
 
 def test_attributes_and_writes_are_answered_as_before(full: Oracle) -> None:
-    paths = [f"{MOUNT}/{name}" for name in ("file", "dir", "link", "missing", "fifo", "loop", "dangling", "out")]
+    paths = [f"{MOUNT}/{name}" for name in ("file", "dir", "link", "missing", "fifo", "loop", "dangling", "outfile2")]
     script = [*FILLING, *matrix.xattr_calls(paths), *matrix.list_xattr_calls([]), *matrix.write_calls(paths)]
     pairs = [(old, new) for old in [*paths, f"{HOST}/real"] for new in [*paths, f"{HOST}/new"]]
     agree(full, [*script, *matrix.two_path_calls(pairs)], user=False, at_least=3000)

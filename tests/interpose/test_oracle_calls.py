@@ -29,7 +29,7 @@ MOVED = (
 )  # fmt: skip
 MOVED_AROUND = (
     "/cvmfs", "/cvmfs/new", f"{HOST}/real", f"{HOST}/new", f"{HOST}/directory", f"{HOST}/into/file", f"{HOST}/into/new",
-    f"{HOST}/real/x", f"{HOST}/no/x", f"{HOST}/into", f"{HOST}/intofile", "/etc/passwd", "",
+    f"{HOST}/real/x", f"{HOST}/no/x", f"{HOST}/into", f"{HOST}/intofile", f"{HOST}/real-link", "",
     f"/cvmfs/..{HOST}/new",
 )  # fmt: skip
 

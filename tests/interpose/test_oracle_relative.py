@@ -9,14 +9,14 @@ from tests.helpers.call_matrix import CWD
 from tests.helpers.oracle import HOST, MOUNT, NAME, Host, Oracle, agree
 
 
-@pytest.mark.parametrize("cwd", [MOUNT + "/dir", MOUNT, "/cvmfs", "/", HOST, f"{HOST}/into/dir/sub", "/proc/self"])
+@pytest.mark.parametrize("cwd", [f"{MOUNT}/dir", "/cvmfs", "/", HOST, f"{HOST}/into/dir/sub"])
 def test_relative_paths_lead_where_they_do_on_a_mount(oracle: Oracle, user: bool, host: Host, cwd: str) -> None:
     script = [*matrix.stat_calls(matrix.RELATIVE), *matrix.access_calls(matrix.RELATIVE)]
     script += [f"257 i{CWD} s{path} i{flags} i0" for path in matrix.RELATIVE for flags in (0, 0o10000000, 0o200000)]
     agree(oracle, script, user=user, host=host, cwd=cwd, at_least=2000)
 
 
-@pytest.mark.parametrize("start", [f"{MOUNT}/dir", "/cvmfs", MOUNT, "/", HOST, f"{MOUNT}/file", f"{HOST}/into"])
+@pytest.mark.parametrize("start", [f"{MOUNT}/dir", "/cvmfs", "/", HOST, f"{MOUNT}/file"])
 def test_paths_relative_to_a_descriptor_lead_where_they_do_on_a_mount(
     oracle: Oracle, user: bool, host: Host, start: str
 ) -> None:

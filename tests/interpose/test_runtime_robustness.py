@@ -1,0 +1,135 @@
+"""What programs do to themselves leaves the runtime whole: bad pointers, storms of signals and tasks, clean-ups."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
+
+#: Every call of the table that takes a path, by number; {} is the path, the rest is harmless.
+CALLS = (
+    "2 {} i0 i0", "257 i-100 {} i0 i0", "437 i-100 {} p0,0,0 i24", "85 {} i0600", "4 {} t", "6 {} t", "262 i-100 {} t i0",
+    "332 i-100 {} i0 i2047 x", "21 {} i0", "269 i-100 {} i0", "439 i-100 {} i0 i0", "137 {} f", "89 {} b64 i64",
+    "267 i-100 {} b64 i64", "80 {}", "191 {} suser.one b64 i64", "192 {} suser.one b64 i64", "194 {} b64 i0",
+    "195 {} b64 i0", "464 i-100 {} i0 suser.one a64 i16", "465 i-100 {} i0 b64 i0", "59 {} i0 i0",
+    "322 i-100 {} i0 i0 i0", "83 {} i0755", "258 i-100 {} i0755", "133 {} i0100644 i0", "259 i-100 {} i0100644 i0",
+    "84 {}", "87 {}", "263 i-100 {} i0", "88 starget {}", "266 starget i-100 {}", "90 {} i0600", "268 i-100 {} i0600",
+    "452 i-100 {} i0600 i0", "92 {} i-1 i-1", "94 {} i-1 i-1", "260 i-100 {} i-1 i-1 i0", "76 {} i0", "132 {} i0",
+    "235 {} i0", "261 i-100 {} p1,1,1,1", "280 i-100 {} p1,1,1,1 i0", "188 {} suser.x sv i1 i0",
+    "189 {} suser.x sv i1 i0", "197 {} suser.x", "198 {} suser.x", "82 {} {}", "264 i-100 {} i-100 {}",
+    "316 i-100 {} i-100 {} i0", "86 {} {}", "265 i-100 {} i-100 {} i0",
+)  # fmt: skip
+#: The same with a place for a result at {}.
+RESULTS = (
+    "4 s{path} {}", "6 s{path} {}", "262 i-100 s{path} {} i0", "332 i-100 s{path} i0 i2047 {}", "137 s{path} {}",
+    "89 s{link} {} i64", "267 i-100 s{link} {} i64", "191 s{path} suser.one {} i64", "437 i-100 s{path} {} i24",
+    "5 @d {}", "138 @d {}", "193 @d suser.one {} i64", "262 @d s {} i4096", "217 @e {} i4096",
+    "79 {} i4096", "332 @d s i4096 i2047 {}",
+)  # fmt: skip
+
+
+def script_of_bad_paths() -> list[str]:
+    file = f"{MOUNT}/file"
+    words = [
+        "i0",
+        "i1",
+        "u",
+        "i-1",
+        "i0x8000000000000000",
+        "i0xffff800000000000",
+        f"e{file}",
+        f"E{file}",
+        "e/cvmfs/",
+        "e/",
+    ]
+    for length in (4094, 4095, 4096, 4097, 5000):
+        words += [f"s{MOUNT}{'/' * (length - len(file) + 1)}file", f"s{MOUNT}/{'x' * (length - len(MOUNT) - 1)}"]
+        words += [f"s{'/' * (length - len(HOST))}{HOST[1:]}/", f"s{'./' * (length // 2)}x"]
+    words += [f"E{MOUNT}{'/' * (4095 - len(file) + 1)}file", f"e{MOUNT}{'/' * 3000}"]
+    return [line for word in words for line in (f"80 s{HOST}", *(call.replace("{}", word) for call in CALLS))]
+
+
+def test_a_bad_path_gives_every_call_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
+    script = [line for line in script_of_bad_paths() if not line.startswith(("59 E", "322 i-100 E"))]
+    agree(oracle, script, user=user, at_least=1000)
+
+
+def test_a_bad_place_for_the_result_gives_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
+    script = [f"d=257 i-100 s{MOUNT}/file i0 i0", f"e=257 i-100 s{MOUNT}/dir i0200000 i0", f"80 s{MOUNT}/dir"]
+    for place in (
+        "i0",
+        "i1",
+        "u",
+        "i-1",
+        "r",
+        "i0xffff800000000000",
+        "h8",
+        "h143",
+        "h144",
+        "h255",
+        "h256",
+        "h119",
+        "h120",
+    ):
+        for call in RESULTS:
+            if not (place == "r" and "437" in call) and not (place[0] == "h" and call.startswith("217")):
+                script.append(call.format(place, path=f"{MOUNT}/file", link=f"{MOUNT}/link"))
+        script.append("8 @e i0 i0")
+    agree(oracle, script, user=user, at_least=180)
+
+
+def test_a_path_of_two_pointers_is_read_as_far_as_the_kernel_reads(oracle: Oracle) -> None:
+    script = []
+    for number in ("82 {} {}", "86 {} {}"):
+        for first in ("u", f"s{MOUNT}/file", "s/oracle/host/real"):
+            script += [number.format(first, second) for second in ("u", f"s{MOUNT}/new", "s/oracle/host/x/y", "e/cv")]
+    agree(oracle, script, user=False, at_least=24)
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_no_signal_at_any_moment_changes_an_answer(oracle: Oracle, user: bool, static: bool) -> None:
+    """Two thousand signals a second, whose handler looks and opens itself, and leaves by siglongjmp now and then."""
+    words = [f"{MOUNT}/file", f"{MOUNT}/no-such", f"{MOUNT}/many", "100"]
+    native, ours = oracle.both("signal_storm", *words, user=user, static=static)
+    assert native.startswith("handled: yes")  # too fast to be thrown out of everything
+    assert ours == "handled: yes, jumped: yes, wrong answers: 0\n"
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_every_kind_of_new_task_is_served(oracle: Oracle, user: bool, static: bool) -> None:
+    """fork in fork, vfork, clone with 2 KiB of stack, with shared memory, untraced, threads, and exec from a thread."""
+    native, ours = oracle.both("task_storm", "15", f"{MOUNT}/file", f"{MOUNT}/no-such", user=user, static=static)
+    assert ours == native == "0 wrong\nafter exec: 0 wrong\n"
+
+
+def test_a_program_that_unmaps_and_closes_what_it_does_not_know_is_served(oracle: Oracle, user: bool) -> None:
+    native, ours = oracle.both("strips_itself", f"{MOUNT}/file", f"{MOUNT}/no-such", user=user)
+    assert ours == native
+    assert "munmap failed: 0\nstat: ok\n" in ours
+
+
+@pytest.mark.parametrize("size", ["512", "4096"])
+def test_a_call_needs_no_more_stack_than_is_promised(oracle: Oracle, size: str) -> None:
+    native, ours = oracle.both("small_stack", size, f"{MOUNT}/file", user=False)
+    assert ours == native
+
+
+def test_a_call_keeps_every_register_that_the_kernel_keeps(oracle: Oracle, user: bool) -> None:
+    native, ours = oracle.both("keeps_registers", f"{MOUNT}/file", f"{MOUNT}/missing", user=user)
+    assert ours == native
+    assert ours.count("0 registers changed") > 5
+
+
+def test_a_tracer_inside_is_refused_in_words_and_does_not_hang(oracle: Oracle) -> None:
+    text = oracle.interposed(["strace", "-f", "cat", f"{MOUNT}/file"], user=False)
+    assert "Operation not permitted" in text
+
+
+def test_calls_that_would_go_round_us_are_not_there(oracle: Oracle) -> None:
+    """io_uring_setup, clone3, numbers that no kernel has, and the upcall itself from elsewhere than the runtime."""
+    script = ["425 i8 p0", "426 i0 i0 i0 i0 i0 i0", "427 i0 i0 i0 i0", "435 p0 i88", "468 i-100 s/ p0 i24 i0"]
+    script += [f"{number} i0" for number in (470, 500, 511, 512, 547, 1000, 0x40000000, 0x40000002, 0x68707770, 100000)]
+    path = oracle.place / "script"
+    path.write_text("\n".join(script) + "\n")
+    text = oracle.interposed([oracle.guests.path("call_script"), path], user=False)
+    assert text.splitlines() == [*(f"{line}: ENOSYS" for line in range(len(script))), "end"]
