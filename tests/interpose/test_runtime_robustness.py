@@ -8,16 +8,16 @@ from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
 
 #: Every call of the table that takes a path, by number; {} is the path, the rest is harmless.
 CALLS = (
-    "2 {} i0 i0", "257 i-100 {} i0 i0", "437 i-100 {} p0,0,0 i24", "85 {} i0600", "4 {} t", "6 {} t", "262 i-100 {} t i0",
-    "332 i-100 {} i0 i2047 x", "21 {} i0", "269 i-100 {} i0", "439 i-100 {} i0 i0", "137 {} f", "89 {} b64 i64",
-    "267 i-100 {} b64 i64", "80 {}", "191 {} suser.one b64 i64", "192 {} suser.one b64 i64", "194 {} b64 i0",
-    "195 {} b64 i0", "464 i-100 {} i0 suser.one a64 i16", "465 i-100 {} i0 b64 i0", "59 {} i0 i0",
+    "2 {} i0 i0", "257 i-100 {} i0 i0", "437 i-100 {} p0,0,0 i24", "85 {} i0600", "4 {} t", "6 {} t",
+    "262 i-100 {} t i0", "332 i-100 {} i0 i2047 x", "21 {} i0", "269 i-100 {} i0", "439 i-100 {} i0 i0", "137 {} f",
+    "89 {} b64 i64", "267 i-100 {} b64 i64", "80 {}", "191 {} suser.one b64 i64", "192 {} suser.one b64 i64",
+    "194 {} b64 i0", "195 {} b64 i0", "464 i-100 {} i0 suser.one a64 i16", "465 i-100 {} i0 b64 i0", "59 {} i0 i0",
     "322 i-100 {} i0 i0 i0", "83 {} i0755", "258 i-100 {} i0755", "133 {} i0100644 i0", "259 i-100 {} i0100644 i0",
-    "84 {}", "87 {}", "263 i-100 {} i0", "88 starget {}", "266 starget i-100 {}", "90 {} i0600", "268 i-100 {} i0600",
-    "452 i-100 {} i0600 i0", "92 {} i-1 i-1", "94 {} i-1 i-1", "260 i-100 {} i-1 i-1 i0", "76 {} i0", "132 {} i0",
-    "235 {} i0", "261 i-100 {} p1,1,1,1", "280 i-100 {} p1,1,1,1 i0", "188 {} suser.x sv i1 i0",
-    "189 {} suser.x sv i1 i0", "197 {} suser.x", "198 {} suser.x", "82 {} {}", "264 i-100 {} i-100 {}",
-    "316 i-100 {} i-100 {} i0", "86 {} {}", "265 i-100 {} i-100 {} i0",
+    "84 {}", "87 {}", "263 i-100 {} i0", "88 starget {}", "266 starget i-100 {}", "90 {} i0600",
+    "268 i-100 {} i0600", "452 i-100 {} i0600 i0", "92 {} i-1 i-1", "94 {} i-1 i-1", "260 i-100 {} i-1 i-1 i0",
+    "76 {} i0", "132 {} i0", "235 {} i0", "261 i-100 {} p1,1,1,1", "280 i-100 {} p1,1,1,1 i0",
+    "188 {} suser.x sv i1 i0", "189 {} suser.x sv i1 i0", "197 {} suser.x", "198 {} suser.x", "82 {} {}",
+    "264 i-100 {} i-100 {}", "316 i-100 {} i-100 {} i0", "86 {} {}", "265 i-100 {} i-100 {} i0",
 )  # fmt: skip
 #: The same with a place for a result at {}.
 RESULTS = (
@@ -118,6 +118,22 @@ def test_a_call_keeps_every_register_that_the_kernel_keeps(oracle: Oracle, user:
     native, ours = oracle.both("keeps_registers", f"{MOUNT}/file", f"{MOUNT}/missing", user=user)
     assert ours == native
     assert ours.count("0 registers changed") > 5
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["script", "missing", "dir", "notexecutable", "badinterpreter", "garbage", "file/x", "loop", "d000/file", "empty",
+     "onlyexec", "null", "dir/../script", "dangling", "out", "fileslashed"],
+)  # fmt: skip
+def test_an_exec_gives_the_errno_of_the_kernel(oracle: Oracle, user: bool, path: str) -> None:
+    native, ours = oracle.both("exec_variants", f"{MOUNT}/{path}", "one", "two", user=user)
+    assert ours == native
+
+
+@pytest.mark.xfail(strict=True, reason="the kernel has reset a blocked or ignored SIGSEGV before the tracer sees it")
+def test_a_bad_pointer_leaves_a_blocked_or_ignored_sigsegv_as_it_is(oracle: Oracle) -> None:
+    native, ours = oracle.both("bad_pointers", *(f"{MOUNT}/{name}" for name in ("file", "dir", "link")), user=False)
+    assert ours == native
 
 
 def test_a_tracer_inside_is_refused_in_words_and_does_not_hang(oracle: Oracle) -> None:
