@@ -183,7 +183,7 @@ class Executor:
             return 0
         try:
             status = os.fstat(fd)
-            key = ("host", status.st_dev, status.st_ino, status.st_mtime_ns)
+            key = ("host", status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             return self._copy(key, fd, question, lambda: self._world.book.foreign(real_name(fd), status))
         finally:
             os.close(fd)

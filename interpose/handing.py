@@ -12,6 +12,7 @@ import secrets
 import socket
 import struct
 import threading
+import time
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError
@@ -19,6 +20,8 @@ from hepwrap.interpose.world import World
 
 _WISH = struct.Struct("<QQQ")  # struct wish of runtime/handover.h
 _SECONDS = 10.0
+#: Seconds of rest after a failure to accept.
+PAUSE = 0.05
 
 
 class Listener:
@@ -35,8 +38,14 @@ class Listener:
     def run(self) -> None:
         """Accept until the process ends."""
         while True:
-            client, _ = self._socket.accept()
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            try:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            except (
+                OSError,
+                RuntimeError,
+            ):  # no descriptor or thread left: whoever asks gets an error, the next may not
+                time.sleep(PAUSE)
 
     def _serve(self, client: socket.socket) -> None:
         with client:

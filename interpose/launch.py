@@ -32,6 +32,33 @@ EXIT_OURS, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
 DEFAULT_PATH = b"/bin:/usr/bin"
 
 
+#: What cannot be ignored, what says that we are broken, and what waiting for tasks needs.
+NOT_IGNORED = frozenset(
+    (
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGCHLD,
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGABRT,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    )
+)
+MOST_WINDOW, LEAST_WINDOW = 1 << 30, 8 << 20
+
+
+def affordable_window() -> int:
+    """An eighth of the address space that programs may use (ulimit -v), at most MOST_WINDOW."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    share = MOST_WINDOW if limit == resource.RLIM_INFINITY else limit // 8
+    return max(LEAST_WINDOW, min(MOST_WINDOW, share) >> 12 << 12)
+
+
 class Server(Protocol):
     """What the helper runs; see `hepwrap.interpose.server`."""
 
@@ -50,7 +77,7 @@ class LaunchOptions:
     """How a launch goes about it."""
 
     #: Bytes of address space for the index in every program.
-    window: int = 1 << 30
+    window: int = MOST_WINDOW
 
 
 def run(
@@ -66,6 +93,7 @@ def run(
     """
     if tracer := tracer_of_this_process():
         fail(already_traced(tracer), EXIT_OURS)
+    occupy_standard_streams()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
     if is_reaper():
@@ -91,6 +119,13 @@ def already_traced(tracer: int) -> str:
         f"this process is traced already, by process {tracer}{name}, and can have one tracer only; "
         "inside another launch, name all repositories with the outer hepwrap"
     )
+
+
+def occupy_standard_streams() -> None:
+    """Where streams are closed, keep their numbers from what we open; the command finds them closed (close-on-exec)."""
+    while (fd := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
+        continue
+    os.close(fd)
 
 
 def is_reaper() -> bool:
@@ -119,11 +154,13 @@ def become_minimal_init() -> int:
 
 def spawn_helper(link: socket.socket, other: socket.socket, main: Callable[[socket.socket], None]) -> None:
     """Fork twice, so that the command has no child it did not make."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed when we were started
+            stream.flush()
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored: the kernel has reaped it
+            os.waitpid(child, 0)
         return
     status = 1
     try:
@@ -154,12 +191,13 @@ def helper_main(
     link: socket.socket, launcher: int, build_server: Callable[[LaunchOptions], Server], keep: tuple[int, ...]
 ) -> None:
     """The helper: build, report, serve."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    for number in signal.valid_signals() - NOT_IGNORED:  # whoever signals a whole job does not mean us
+        with contextlib.suppress(OSError, ValueError):  # reserved by the C library
+            signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         close_everything_but((link.fileno(), *keep))
-        options = LaunchOptions()
+        options = LaunchOptions(window=affordable_window())
         server = build_server(options)
         os.chdir("/")
         fds = array.array("i", [server.index_fd])

@@ -127,8 +127,13 @@ class Server:
     # Workers.
 
     def _add_worker(self) -> None:
-        self._workers += 1
-        threading.Thread(target=self._work, name=f"worker-{self._workers}", daemon=True).start()
+        """One more; where the system has no thread left, those that there are must do."""
+        try:
+            threading.Thread(target=self._work, name=f"worker-{self._workers + 1}", daemon=True).start()
+            self._workers += 1
+        except RuntimeError:
+            if not self._workers:
+                raise
 
     def _work(self) -> None:
         assert self.tracer is not None

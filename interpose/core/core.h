@@ -97,7 +97,7 @@ int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame);
 
 /* gift.c: the image for a task that may not open /proc/<server>/fd. */
 int gift_listen(struct tracer *tracer);
-int gift_send(struct tracer *tracer); /* to the one who has just connected */
+int gift_send(struct tracer *tracer, pid_t task); /* to that task, which has just connected */
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

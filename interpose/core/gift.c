@@ -1,7 +1,6 @@
 /* Giving the image to a task of other credentials or namespaces: an abstract socket that only the tracer accepts from.
  *
- * The task is stopped by us in between, so each connection is answered before the next one can be made.  A stranger who
- * finds the name gets a read-only descriptor of nothing secret: who may read the index is not what protects a job.
+ * The task is stopped by us in between, so each connection is answered before the next one can be made.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +28,22 @@ int gift_listen(struct tracer *tracer)
     return listen(tracer->listener, 64);
 }
 
-int gift_send(struct tracer *tracer)
+/* The connection of this task; strangers, who find the name in /proc/net/unix, are sent away. */
+static int accept_from(struct tracer *tracer, pid_t task)
+{
+    for (;;) {
+        struct ucred who = {0};
+        socklen_t length = sizeof who;
+        int peer = accept4(tracer->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (peer < 0)
+            return -errno;
+        if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && who.pid == task)
+            return peer;
+        close(peer);
+    }
+}
+
+int gift_send(struct tracer *tracer, pid_t task)
 {
     union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control = {.bytes = {0}};
     char one = 1;
@@ -40,9 +54,9 @@ int gift_send(struct tracer *tracer)
     rights->cmsg_type = SCM_RIGHTS;
     rights->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(rights), &tracer->image_fd, sizeof(int));
-    int peer = accept4(tracer->listener, NULL, NULL, SOCK_CLOEXEC);
+    int peer = accept_from(tracer, task);
     if (peer < 0)
-        return -errno;
+        return peer;
     ssize_t sent = sendmsg(peer, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     int r = sent < 0 ? -errno : 0;
     close(peer);

@@ -109,7 +109,7 @@ static int64_t receive_image(struct injection *in, int64_t socket)
         return -EFAULT;
     int64_t r = call(in, SYS_connect, (uint64_t)socket, place, in->tracer->address_length, 0, 0, 0);
     if (r == 0)
-        r = gift_send(in->tracer);
+        r = gift_send(in->tracer, in->task);
     if (r < 0)
         return r;
     struct parcel parcel = {.rights = {.fd = -1}};
@@ -120,7 +120,7 @@ static int64_t receive_image(struct injection *in, int64_t socket)
     parcel.part = (struct iovec){(void *)(place + offsetof(struct parcel, byte)), 1};
     if (remote_poke(in->task, place, &parcel, sizeof parcel) < 0)
         return -EFAULT;
-    r = call(in, SYS_recvmsg, (uint64_t)socket, place, MSG_CMSG_CLOEXEC, 0, 0, 0);
+    r = call(in, SYS_recvmsg, (uint64_t)socket, place, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, 0, 0, 0);
     if (r < 0 || remote_read(in->task, place, &parcel, sizeof parcel) != sizeof parcel)
         return r < 0 ? r : -EFAULT;
     return parcel.rights.fd < 0 ? -EBADF : parcel.rights.fd;

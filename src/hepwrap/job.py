@@ -206,6 +206,8 @@ def report(
 def write_stats(path: Path, text: str, log: JobLog) -> None:
     """The account into a file; the job is over, so a failure is only logged."""
     try:
-        path.write_text(text)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)  # no waiting
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
     except OSError as error:
         log(f"the account could not be written to {path}: {error.strerror}")
