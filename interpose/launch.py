@@ -47,16 +47,19 @@ NOT_IGNORED = frozenset(
         signal.SIGTRAP,
     )
 )
-MOST_WINDOW, LEAST_WINDOW = 1 << 30, 8 << 20
+MOST_WINDOW, LEAST_ADDRESS_SPACE = 1 << 30, 2 << 30
 
 
 def affordable_window() -> int:
-    """An eighth of the address space that programs may use (ulimit -v), at most MOST_WINDOW."""
+    """An eighth of the address space that programs may use (ulimit -v), at most MOST_WINDOW; LaunchError below 2 GiB."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    share = MOST_WINDOW if limit == resource.RLIM_INFINITY else limit // 8
-    return max(LEAST_WINDOW, min(MOST_WINDOW, share) >> 12 << 12)
+    if limit == resource.RLIM_INFINITY:
+        return MOST_WINDOW
+    if limit < LEAST_ADDRESS_SPACE:  # the helper's threads would run out of it in the middle of the job
+        raise LaunchError(f"ulimit -v leaves {limit >> 20} MiB of address space; hepwrap needs 2048 MiB: raise it")
+    return min(MOST_WINDOW, limit // 8) >> 12 << 12
 
 
 class Server(Protocol):
