@@ -51,7 +51,7 @@ MOST_WINDOW, LEAST_ADDRESS_SPACE = 1 << 30, 2 << 30
 
 
 def affordable_window() -> int:
-    """An eighth of the address space that programs may use (ulimit -v), at most MOST_WINDOW; LaunchError below 2 GiB."""
+    """An eighth of the address space that programs may use (ulimit -v), at most MOST_WINDOW; LaunchError if short."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
