@@ -122,7 +122,7 @@ setup(
             "hepwrap.interpose._core",
             [
                 f"interpose/core/{name}.c"
-                for name in ("coremodule", "filter", "gift", "inject", "loop", "questions", "remote")
+                for name in ("coremodule", "filter", "gift", "inject", "loop", "questions", "remote", "tasks")
             ],
             define_macros=LIMITED.copy(),
             extra_compile_args=["-O2", *WARNINGS],

@@ -38,6 +38,32 @@ struct counters {
 #undef DECLARE
 };
 
+/* Shared by CLONE_VM: one address space. */
+struct space {
+    uint32_t sharers;
+    bool unknown;               /* others may share it of whom we have not been told */
+};
+
+/* Shared by CLONE_SIGHAND: dispositions of signals. */
+struct handlers {
+    uint32_t sharers;
+};
+
+/* Shared by CLONE_THREAD. */
+struct process {
+    uint32_t sharers;           /* threads that have not passed their exit */
+};
+
+#define TASK_BUCKETS 1024
+struct task {
+    struct task *next;          /* in its bucket */
+    pid_t id;
+    bool parked;                /* stopped until its maker's event arrives */
+    struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
+    struct handlers *handlers;
+    struct process *process;
+};
+
 struct tracer {
     struct header *index;
     uint64_t base;              /* address of the image in every program */
@@ -61,6 +87,8 @@ struct tracer {
     bool closed;
     void (*at_first_exit)(struct tracer *); /* called while the first process still has its descriptors */
     char failure[256];          /* why a program could not be served; "" */
+    struct task *tasks[TASK_BUCKETS];
+    uint32_t parked;            /* tasks among them that are */
     struct fame *fames;         /* names that executed programs shall have, by task; under lock */
 };
 
@@ -98,6 +126,16 @@ int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame);
 /* gift.c: the image for a task that may not open /proc/<server>/fd. */
 int gift_listen(struct tracer *tracer);
 int gift_send(struct tracer *tracer, pid_t task); /* to that task, which has just connected */
+
+/* tasks.c */
+struct task *task_of(struct tracer *tracer, pid_t id); /* NULL: never seen */
+struct task *task_begins(struct tracer *tracer, pid_t id); /* a task that shares nothing; NULL: no memory */
+bool task_appears(struct tracer *tracer, pid_t id); /* its first stop; false: it must stay stopped until task_made says so */
+pid_t task_made(struct tracer *tracer, pid_t maker); /* fork, vfork or clone event; a parked task to be let go, or 0 */
+struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id); /* all its own now; handlers are a copy */
+void task_leaves(struct tracer *tracer, pid_t id); /* exit event: never runs the program's code again */
+pid_t task_ended(struct tracer *tracer, pid_t id); /* a parked task to be let go, or 0: call it again until it says 0 */
+void tasks_free(struct tracer *tracer);
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

@@ -18,6 +18,10 @@ static const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_
 int tracer_attach(struct tracer *tracer, pid_t first)
 {
     tracer->first = first;
+    if (!task_begins(tracer, first)) {
+        errno = ENOMEM;
+        return -1;
+    }
     return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
 }
 
@@ -71,6 +75,7 @@ static void on_exec(struct tracer *tracer, pid_t task)
     unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
     ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
     tracer->counters.execs++;
+    task_executed(tracer, (pid_t)former, task);
     if (inject_runtime(tracer, task, fame_take(tracer, (pid_t)former)) == 0) {
         go_on(task, 0);
         return;
@@ -100,6 +105,22 @@ static bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal)
     return true;
 }
 
+static void on_new_task(struct tracer *tracer, pid_t maker)
+{
+    pid_t parked = task_made(tracer, maker);
+    if (parked)
+        go_on(parked, 0);
+    go_on(maker, 0);
+}
+
+static void on_end(struct tracer *tracer, pid_t task, int status)
+{
+    if (task == tracer->first)
+        tracer->first_status = status;
+    for (pid_t parked; (parked = task_ended(tracer, task)) != 0;)
+        go_on(parked, 0);
+}
+
 static bool stops_group(int signal)
 {
     return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
@@ -121,9 +142,11 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
             ptrace(PTRACE_LISTEN, task, NULL, NULL);
             return;
         }
-        go_on(task, 0); /* a new task, or the end of a group stop */
+        if (task_appears(tracer, task))
+            go_on(task, 0); /* a new task, or the end of a group stop */
         return;
     case PTRACE_EVENT_EXIT:
+        task_leaves(tracer, task);
         if (task == tracer->first && tracer->at_first_exit)
             tracer->at_first_exit(tracer);
         go_on(task, 0);
@@ -132,7 +155,7 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
         tracer->counters.tasks++;
-        go_on(task, 0);
+        on_new_task(tracer, task);
         return;
     default:
         break;
@@ -154,8 +177,9 @@ void tracer_run(struct tracer *tracer)
             break; /* ECHILD: the last one is gone */
         if (WIFSTOPPED(status))
             on_stop(tracer, task, status);
-        else if (task == tracer->first)
-            tracer->first_status = status;
+        else
+            on_end(tracer, task, status);
     }
+    tasks_free(tracer);
     questions_close(tracer);
 }

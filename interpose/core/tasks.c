@@ -1,0 +1,209 @@
+/* Who shares what: the tasks of the tree, their address spaces, signal handlers and processes.
+ *
+ * A new task and the event of the one that made it arrive in either order (ptrace(2)); a task that nobody has announced
+ * is kept stopped until its maker's event says what it shares.  Where the maker died before it could, the task goes on
+ * as one of which nothing is known: its address space is never changed.
+ */
+#include <errno.h>
+#include <linux/sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include "core.h"
+
+static struct task **place_of(struct tracer *tracer, pid_t id)
+{
+    struct task **at = &tracer->tasks[(unsigned)id % TASK_BUCKETS];
+    while (*at && (*at)->id != id)
+        at = &(*at)->next;
+    return at;
+}
+
+struct task *task_of(struct tracer *tracer, pid_t id)
+{
+    return *place_of(tracer, id);
+}
+
+static void *made(size_t bytes)
+{
+    uint32_t *object = calloc(1, bytes); /* each begins with the number of those who share it */
+    if (object)
+        *object = 1;
+    return object;
+}
+
+static void let_go(void *object)
+{
+    uint32_t *sharers = object;
+    if (sharers && --*sharers == 0)
+        free(object);
+}
+
+static void release(struct task *task)
+{
+    let_go(task->space);
+    let_go(task->handlers);
+    let_go(task->process);
+    task->space = NULL;
+    task->handlers = NULL;
+    task->process = NULL;
+}
+
+static struct task *enter(struct tracer *tracer, pid_t id)
+{
+    struct task **at = place_of(tracer, id);
+    if (*at)
+        return *at;
+    struct task *task = calloc(1, sizeof *task);
+    if (!task)
+        return NULL;
+    task->id = id;
+    *at = task;
+    return task;
+}
+
+/* A share in what the maker has, or one's own: a copy of it. */
+static void *share(void *of_maker, size_t bytes, bool shared)
+{
+    if (of_maker && shared) {
+        ++*(uint32_t *)of_maker;
+        return of_maker;
+    }
+    uint32_t *own = made(bytes);
+    if (own && of_maker) {
+        memcpy(own, of_maker, bytes);
+        *own = 1;
+    }
+    return own;
+}
+
+static bool is_whole(const struct task *task)
+{
+    return task->space && task->handlers && task->process;
+}
+
+struct task *task_begins(struct tracer *tracer, pid_t id)
+{
+    struct task *task = enter(tracer, id);
+    if (!task)
+        return NULL;
+    release(task);
+    task->space = made(sizeof *task->space);
+    task->handlers = made(sizeof *task->handlers);
+    task->process = made(sizeof *task->process);
+    return is_whole(task) ? task : NULL;
+}
+
+bool task_appears(struct tracer *tracer, pid_t id)
+{
+    struct task *task = task_of(tracer, id);
+    if (task)
+        return true;
+    task = enter(tracer, id);
+    if (!task)
+        return true; /* no memory: unknown, which is safe */
+    task->parked = true;
+    tracer->parked++;
+    return false;
+}
+
+/* What clone(2) was told to share. */
+static uint64_t shared_by(pid_t maker)
+{
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, maker, NULL, &regs) < 0)
+        return CLONE_VM | CLONE_SIGHAND;
+    switch (regs.orig_rax) {
+    case SYS_clone:
+        return regs.rdi;
+    case SYS_vfork:
+        return CLONE_VM;
+    default:
+        return 0;
+    }
+}
+
+pid_t task_made(struct tracer *tracer, pid_t maker_id)
+{
+    unsigned long message = 0;
+    if (ptrace(PTRACE_GETEVENTMSG, maker_id, NULL, &message) < 0)
+        return 0;
+    struct task *maker = task_of(tracer, maker_id), *task = enter(tracer, (pid_t)message);
+    if (!task)
+        return 0;
+    uint64_t flags = shared_by(maker_id);
+    if (task->space && maker && maker->space && (flags & CLONE_VM))
+        maker->space->unknown = true; /* it has run on unannounced: its own children may share this space too */
+    release(task);
+    task->space = share(maker ? maker->space : NULL, sizeof *task->space, flags & CLONE_VM);
+    task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
+    task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
+                                         : made(sizeof *task->process);
+    if (task->space && (!maker || !is_whole(maker)))
+        task->space->unknown = true;
+    if (!task->parked)
+        return 0;
+    task->parked = false;
+    tracer->parked--;
+    return task->id;
+}
+
+static void forget(struct tracer *tracer, pid_t id)
+{
+    struct task **at = place_of(tracer, id), *task = *at;
+    if (!task)
+        return;
+    *at = task->next;
+    release(task);
+    tracer->parked -= task->parked;
+    free(task);
+}
+
+struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
+{
+    struct task *old = task_of(tracer, former);
+    struct handlers *handlers = old && old->handlers ? share(old->handlers, sizeof *handlers, false) : NULL;
+    if (former != id)
+        forget(tracer, former);
+    struct task *task = task_begins(tracer, id);
+    if (task && handlers) {
+        let_go(task->handlers);
+        task->handlers = handlers;
+    } else {
+        let_go(handlers);
+    }
+    return task;
+}
+
+void task_leaves(struct tracer *tracer, pid_t id)
+{
+    struct task *task = task_of(tracer, id);
+    if (task)
+        release(task);
+}
+
+pid_t task_ended(struct tracer *tracer, pid_t id)
+{
+    forget(tracer, id);
+    for (size_t i = 0; tracer->parked && i < TASK_BUCKETS; i++)
+        for (struct task *task = tracer->tasks[i]; task; task = task->next)
+            if (task->parked) {
+                task->parked = false;
+                tracer->parked--;
+                task->space = made(sizeof *task->space);
+                task->handlers = made(sizeof *task->handlers);
+                task->process = made(sizeof *task->process);
+                if (task->space)
+                    task->space->unknown = true;
+                return task->id;
+            }
+    return 0;
+}
+
+void tasks_free(struct tracer *tracer)
+{
+    for (size_t i = 0; i < TASK_BUCKETS; i++)
+        while (tracer->tasks[i])
+            forget(tracer, tracer->tasks[i]->id);
+}
