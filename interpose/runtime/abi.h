@@ -26,7 +26,11 @@ struct frame {
 };
 register struct frame *f __asm__("r15");
 
-#define MAYBE_UNUSED __attribute__((unused))
+/* Results that no program sees. */
+#define STALE (-512L)      /* ask the server */
+#define STALE_DATA (-513L) /* the slot was given away while it was read */
+#define OPEN_IT (-514L)    /* everything is in order: open the stand-in */
+#define ASK_KERNEL (-515L) /* with the path that stands in the frame now */
 
 extern const char hepwrap_image[] __attribute__((visibility("hidden")));
 

@@ -3,9 +3,6 @@
 #define HEPWRAP_NAMES_H
 #include "where.h"
 
-/* The slot was given away while it was read. */
-#define STALE_DATA (-513L)
-
 static inline long put_text(char *to, u64 size, const char *text, u64 length)
 {
     if (length > size)

@@ -33,11 +33,6 @@ static inline int honest_failure(long r)
     return r == -EMFILE || r == -ENFILE || r == -EINTR || r == -ENXIO;
 }
 
-/* Results that no program sees. */
-#define STALE (-512L)   /* ask the server */
-#define OPEN_IT (-514L) /* everything is in order: open the stand-in */
-#define ASK_KERNEL (-515L) /* with the path that stands in the frame now */
-
 /* Opens the stand-in of `inode`.  A fresh open file description, or the errno, or STALE.  In another pid namespace the
  * name may lead to a stranger's file: the caller must see that the descriptor is the inode's. */
 static __attribute__((noinline)) long open_standin(const struct inode *inode, int flags)

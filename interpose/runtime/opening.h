@@ -1,0 +1,63 @@
+/* open, openat, openat2, creat and chdir of a virtual object. */
+#ifndef HEPWRAP_OPENING_H
+#define HEPWRAP_OPENING_H
+#include "arguments.h"
+#include "standin.h"
+
+/* Flags of open that a stand-in is opened with. */
+#define KEPT_BY_OPEN (O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_DIRECTORY | O_APPEND | O_SYNC)
+
+/* open of a virtual object.  STALE: only the server can tell. */
+static inline long do_open(const struct inode *inode)
+{
+    int flags = f->flags;
+    u32 type = inode->st_mode & S_IFMT;
+    if (!f->asked && ((flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE & ~O_DIRECTORY)))
+        return STALE;
+    if ((flags & O_DIRECTORY) && type != S_IFDIR)
+        return -ENOTDIR;
+    if (flags & O_PATH)
+        return OPEN_IT;
+    if (type == S_IFLNK)
+        return -ELOOP;
+    if ((flags & O_ACCMODE) && (type == S_IFDIR || type == S_IFREG))
+        return type == S_IFDIR ? -EISDIR : -EROFS;
+    if (type == S_IFCHR || type == S_IFBLK)
+        return -EACCES; /* mounted nodev */
+    if (!f->asked && ((flags & O_ACCMODE) || !(inode->flags & INODE_READ_YES)) && !(inode->flags & INODE_UNCHECKED))
+        return STALE;
+    if (type == S_IFSOCK)
+        return -ENXIO;
+    if (type == S_IFIFO && (flags & O_ACCMODE) == O_ACCMODE)
+        return -EINVAL;
+    return OPEN_IT;
+}
+
+static inline long do_chdir(const struct inode *inode)
+{
+    if ((inode->st_mode & S_IFMT) != S_IFDIR)
+        return -ENOTDIR;
+    if (!f->asked && !(inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED)))
+        return STALE;
+    return OPEN_IT;
+}
+
+/* open and chdir, once it is known what is to be opened. */
+static inline int standin_flags(void)
+{
+    if (f->row->handler > DO_creat)
+        return O_PATH | O_CLOEXEC | O_DIRECTORY;
+    if (f->flags & O_PATH)
+        return (f->flags & (O_CLOEXEC | O_DIRECTORY)) | O_PATH;
+    return f->flags & KEPT_BY_OPEN;
+}
+
+static inline long opened(long fd)
+{
+    if (fd < 0 || f->row->handler <= DO_creat)
+        return fd;
+    long r = raw1(NR_fchdir, fd);
+    raw1(NR_close, fd);
+    return r;
+}
+#endif
