@@ -122,11 +122,11 @@ setup(
             "hepwrap.interpose._core",
             [
                 f"interpose/core/{name}.c"
-                for name in ("coremodule", "filter", "gift", "inject", "loop", "questions", "remote", "tasks")
+                for name in ("coremodule", "filter", "gift", "inject", "loop", "patch", "questions", "remote", "sites", "tasks")
             ],
             define_macros=LIMITED.copy(),
             extra_compile_args=["-O2", *WARNINGS],
-            depends=[*headers, "interpose/core/core.h"],
+            depends=[*headers, "interpose/core/core.h", "interpose/core/sites.h"],
             py_limited_api=True,
         ),
     ],

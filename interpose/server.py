@@ -52,10 +52,12 @@ class Server:
         log: Callable[[str], None],
         complain: Callable[[str], None],
         housekeeping: Callable[[], None] = lambda: None,
+        patching: bool = True,
     ) -> None:
         self.world, self._herald, self._report, self._log = world, herald, report, log
         self._complain = complain
         self._housekeeping = housekeeping
+        self._patching = patching
         self.started = time.monotonic()
         self.first = 0
         self._treatments = {number: treatment for _, number, treatment, _, _ in _core.rows()}
@@ -75,7 +77,7 @@ class Server:
         self.first = first
         listener = Listener(self.world, secrets.randbits(63))
         self._write_header(listener)
-        self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit)
+        self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit, self._patching)
         self._executor = Executor(self.world, base, self.tracer.name, self._complain)
         attaching: list[OSError | None] = []
         ready = threading.Event()

@@ -31,17 +31,31 @@ struct question {
 };
 
 /* Counters; written by the tracer's thread only, read by anyone. */
-#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost)
+#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(unpatched)
 struct counters {
 #define DECLARE(name) uint64_t name;
     COUNTERS(DECLARE)
 #undef DECLARE
 };
 
-/* Shared by CLONE_VM: one address space. */
+#define SITE_LIMIT 256
+#define AREA_LIMIT 8
+
+/* A call site that was caught, in one address space. */
+struct site {
+    uint64_t at;                /* of the syscall instruction */
+    uint64_t back;              /* where its calls return to in their stub; 0: it is left alone */
+    uint8_t kept[8];            /* what the jump has replaced */
+};
+
+/* Shared by CLONE_VM: one address space, and what was changed in it.  A copy goes to a fork, as the memory does. */
 struct space {
     uint32_t sharers;
-    bool unknown;               /* others may share it of whom we have not been told */
+    uint32_t site_count, area_count;
+    struct area {               /* of stubs */
+        uint64_t at, used;
+    } areas[AREA_LIMIT];
+    struct site sites[SITE_LIMIT];
 };
 
 /* Shared by CLONE_SIGHAND: dispositions of signals. */
@@ -89,6 +103,8 @@ struct tracer {
     char failure[256];          /* why a program could not be served; "" */
     struct task *tasks[TASK_BUCKETS];
     uint32_t parked;            /* tasks among them that are */
+    bool strangers;             /* there was a task of which we do not know whose memory it shares: nothing is patched any more */
+    bool patching;
     struct fame *fames;         /* names that executed programs shall have, by task; under lock */
 };
 
@@ -136,6 +152,14 @@ struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id); /* al
 void task_leaves(struct tracer *tracer, pid_t id); /* exit event: never runs the program's code again */
 pid_t task_ended(struct tracer *tracer, pid_t id); /* a parked task to be let go, or 0: call it again until it says 0 */
 void tasks_free(struct tracer *tracer);
+
+/* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
+ * not 0 where the task did not survive that. */
+uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);
+/* SIGTRAP at a site that was being patched: true, and rip is where to go on. */
+bool patch_breakpoint(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+/* SIGSEGV in a stub that the program has unmapped: true, the site is as it was, and rip is there. */
+bool patch_lost(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

@@ -39,14 +39,15 @@ static void call_at_exit(struct tracer *tracer)
     PyGILState_Release(state);
 }
 
-/* Tracer(index_address, image_fd, base, at_exit): at_exit() is called once, while the first process still exists */
+/* Tracer(index_address, image_fd, base, at_exit, patching): at_exit() is called once, while the first process still exists */
 static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     unsigned long address, base;
     int image_fd;
     PyObject *at_exit;
+    int patching;
     (void)keywords;
-    if (!PyArg_ParseTuple(args, "kikO", &address, &image_fd, &base, &at_exit))
+    if (!PyArg_ParseTuple(args, "kikOp", &address, &image_fd, &base, &at_exit, &patching))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Tracer *self = (Tracer *)allocate(type, 0);
@@ -58,6 +59,7 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     tracer->head = (const struct image_head *)hepwrap_runtime;
     tracer->window = tracer->index->window;
     tracer->image_fd = image_fd;
+    tracer->patching = patching;
     tracer->tail_of_queue = &tracer->head_of_queue;
     tracer->at_first_exit = call_at_exit;
     pthread_mutex_init(&tracer->lock, NULL);
@@ -171,7 +173,7 @@ static PyMethodDef tracer_methods[] = {
 };
 static PyType_Slot tracer_slots[] = {
     {Py_tp_new, tracer_new}, {Py_tp_dealloc, tracer_dealloc}, {Py_tp_methods, tracer_methods},
-    {Py_tp_doc, "Tracer(index_address, image_fd, base, at_exit)"}, {0, NULL},
+    {Py_tp_doc, "Tracer(index_address, image_fd, base, at_exit, patching)"}, {0, NULL},
 };
 static PyType_Spec tracer_spec = {"hepwrap.interpose._core.Tracer", sizeof(Tracer), 0, Py_TPFLAGS_DEFAULT, tracer_slots};
 

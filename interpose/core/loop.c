@@ -35,10 +35,17 @@ static bool in_runtime(const struct tracer *tracer, uint64_t address)
     return address >= tracer->base && address < tracer->base + tracer->head->size;
 }
 
+static void on_wait(struct tracer *tracer, pid_t task, int status);
+
 /* The caught call goes into the runtime: number and arguments stay, rcx is the way back, the call itself is skipped. */
 static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
 {
-    regs->rcx = regs->rip;
+    int ended;
+    regs->rcx = patch(tracer, task, regs, &ended);
+    if (ended) {
+        on_wait(tracer, task, ended);
+        return;
+    }
     regs->rax = regs->orig_rax;
     regs->orig_rax = (uint64_t)-1;
     regs->rip = tracer->base + tracer->head->entry;
@@ -105,6 +112,19 @@ static bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal)
     return true;
 }
 
+/* A fault that a patched site has made, not the program. */
+static bool fault_of_patch(struct tracer *tracer, pid_t task, int signal)
+{
+    struct user_regs_struct regs;
+    if ((signal != SIGTRAP && signal != SIGSEGV) || !tracer->counters.patched ||
+        ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0 ||
+        !(signal == SIGTRAP ? patch_breakpoint : patch_lost)(tracer, task, &regs))
+        return false;
+    ptrace(PTRACE_SETREGS, task, NULL, &regs);
+    go_on(task, 0);
+    return true;
+}
+
 static void on_new_task(struct tracer *tracer, pid_t maker)
 {
     pid_t parked = task_made(tracer, maker);
@@ -160,10 +180,18 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
     default:
         break;
     }
-    if (fault_in_runtime(tracer, task, signal))
+    if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
         return;
     tracer->counters.signals++;
     go_on(task, signal);
+}
+
+static void on_wait(struct tracer *tracer, pid_t task, int status)
+{
+    if (WIFSTOPPED(status))
+        on_stop(tracer, task, status);
+    else
+        on_end(tracer, task, status);
 }
 
 void tracer_run(struct tracer *tracer)
@@ -175,10 +203,7 @@ void tracer_run(struct tracer *tracer)
             continue;
         if (task < 0)
             break; /* ECHILD: the last one is gone */
-        if (WIFSTOPPED(status))
-            on_stop(tracer, task, status);
-        else
-            on_end(tracer, task, status);
+        on_wait(tracer, task, status);
     }
     tasks_free(tracer);
     questions_close(tracer);

@@ -2,7 +2,7 @@
  *
  * A new task and the event of the one that made it arrive in either order (ptrace(2)); a task that nobody has announced
  * is kept stopped until its maker's event says what it shares.  Where the maker died before it could, the task goes on
- * as one of which nothing is known: its address space is never changed.
+ * as one of which nothing is known, and no address space is changed any more.
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -102,7 +102,7 @@ bool task_appears(struct tracer *tracer, pid_t id)
         return true;
     task = enter(tracer, id);
     if (!task)
-        return true; /* no memory: unknown, which is safe */
+        return tracer->strangers = true; /* no memory */
     task->parked = true;
     tracer->parked++;
     return false;
@@ -133,15 +133,13 @@ pid_t task_made(struct tracer *tracer, pid_t maker_id)
     if (!task)
         return 0;
     uint64_t flags = shared_by(maker_id);
-    if (task->space && maker && maker->space && (flags & CLONE_VM))
-        maker->space->unknown = true; /* it has run on unannounced: its own children may share this space too */
     release(task);
     task->space = share(maker ? maker->space : NULL, sizeof *task->space, flags & CLONE_VM);
     task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
     task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
                                          : made(sizeof *task->process);
-    if (task->space && (!maker || !is_whole(maker)))
-        task->space->unknown = true;
+    if (!maker || !is_whole(maker))
+        tracer->strangers = true;
     if (!task->parked)
         return 0;
     task->parked = false;
@@ -194,8 +192,7 @@ pid_t task_ended(struct tracer *tracer, pid_t id)
                 task->space = made(sizeof *task->space);
                 task->handlers = made(sizeof *task->handlers);
                 task->process = made(sizeof *task->process);
-                if (task->space)
-                    task->space->unknown = true;
+                tracer->strangers = true;
                 return task->id;
             }
     return 0;

@@ -15,6 +15,10 @@ hepwrap_image:
     .text
     .globl hepwrap_entry
 hepwrap_entry:
+    cmp $OURS_BITS, %rax
+    jae hepwrap_not_ours
+    bt %rax, hepwrap_ours(%rip)
+    jnc hepwrap_not_ours
     lea -128(%rsp), %rsp
     push %r15
     push %r14
@@ -49,6 +53,11 @@ hepwrap_leave:
     pop %r14
     pop %r15
     lea 128(%rsp), %rsp
+    jmp *%rcx
+
+/* A patched site that makes all sorts of calls: back to the syscall instruction in its stub. */
+hepwrap_not_ours:
+    lea -2(%rcx), %rcx
     jmp *%rcx
 
 hepwrap_fault:

@@ -22,6 +22,9 @@ enum reason {
 /* Bytes the runtime may use below the caller's stack pointer, the 128 of the red zone included. */
 #define STACK_LIMIT 512
 
+/* Numbers below this have a bit in hepwrap_ours. */
+#define OURS_BITS 512
+
 /* Words at the head of the image, after the header's magic: offsets of what the tracer jumps to. */
 #define IMAGE_MAGIC 0x31676d6970776568UL
 #ifndef __ASSEMBLER__

@@ -3,6 +3,55 @@
 #include "executing.h"
 #include "two_paths.h"
 
+/* A bit for every number that is caught; the door sends others back. */
+#define OURS(word, number, treatment) \
+    (DO_##treatment >= DO_open && (number) / 64 == (word) ? 1UL << (number) % 64 : 0UL)
+#define ROW(name, x86_64, aarch64, treatment, ...) | OURS(WORD, x86_64, treatment)
+extern const u64 hepwrap_ours[OURS_BITS / 64] __attribute__((visibility("hidden")));
+const u64 hepwrap_ours[OURS_BITS / 64] = {
+#define WORD 0
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 1
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 2
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 3
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 4
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 5
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 6
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+#define WORD 7
+    0
+#include "../syscalls.def"
+    ,
+#undef WORD
+};
+#undef ROW
+
 long hepwrap_main(void);
 long hepwrap_main(void)
 {

@@ -104,6 +104,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
         log=log,
         complain=complaints,
         housekeeping=lambda: keep_house(files, table),
+        patching=settings.patch,
     )
 
 

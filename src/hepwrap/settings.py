@@ -115,5 +115,5 @@ class Settings:
     stats: str | None = None
     #: File that gets what happens in between; None: nothing is written.
     log: Path | None = None
-    #: Patch call sites (off until patching exists; kept so that `--no-patch` is accepted).
+    #: Change call sites in programs, so that a call that was caught once is never caught there again.
     patch: bool = True
