@@ -120,13 +120,10 @@ setup(
         ),
         Extension(
             "hepwrap.interpose._core",
-            [
-                f"interpose/core/{name}.c"
-                for name in ("coremodule", "filter", "gift", "inject", "loop", "patch", "questions", "remote", "sites", "tasks")
-            ],
+            sorted(map(str, Path("interpose/core").glob("*.c"))),
             define_macros=LIMITED.copy(),
             extra_compile_args=["-O2", *WARNINGS],
-            depends=[*headers, "interpose/core/core.h", "interpose/core/sites.h"],
+            depends=[*headers, *map(str, Path("interpose/core").glob("*.h"))],
             py_limited_api=True,
         ),
     ],
