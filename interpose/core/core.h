@@ -153,6 +153,9 @@ void task_leaves(struct tracer *tracer, pid_t id); /* exit event: never runs the
 pid_t task_ended(struct tracer *tracer, pid_t id); /* a parked task to be let go, or 0: call it again until it says 0 */
 void tasks_free(struct tracer *tracer);
 
+/* maps.c: is it code of a file, mapped for this address space alone, that the program may not write to? */
+bool maps_is_text(pid_t task, uint64_t address);
+
 /* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
  * not 0 where the task did not survive that. */
 uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);

@@ -5,7 +5,8 @@
  * call only (`mov $number,%eax` stands before it): they never reach the kernel by themselves.  Any other site is
  * patched only where the address space has one task, and its stack holds no address behind the call (an interrupted
  * call that is not ours, with this one made by the handler).  With more tasks the first byte becomes int3 while the
- * others change; who runs into it is sent back to the site.  What is not known stays on the trap, with the same answers.
+ * others change; who runs into it is sent back to the site.  Code that a program makes for itself is not touched: it may
+ * rewrite it.  What is not known stays on the trap, with the same answers.
  */
 #include <errno.h>
 #include <string.h>
@@ -150,7 +151,7 @@ static uint64_t change(struct patching *p, uint64_t at)
     if (got < NUMBER_BYTES + SYSCALL_BYTES)
         return 0;
     unsigned length = displaced_length(behind, (unsigned)got - NUMBER_BYTES - SYSCALL_BYTES);
-    if (!length || !may_be_changed(p, at, text))
+    if (!length || !may_be_changed(p, at, text) || !maps_is_text(p->task, at))
         return 0;
     uint64_t gate, stub = room_for_stub(p, at, &gate);
     if (!stub)
