@@ -99,6 +99,33 @@ _SERVE = (
     _switch("--quiet", "-q", key="quiet", help="do not say what is asked for"),
     HELP,
 )
+_PERF = (
+    _switch("--quick", key="quick", help="a few rows, three rounds, within a minute"),
+    Flag(
+        ("--rows",),
+        "rows",
+        "only rows whose name matches this shell pattern, or of this group (may be given again)",
+        Kind.VALUE,
+        "GLOB",
+        repeated=True,
+    ),
+    _value("--rounds", key="rounds", metavar="N", help="how often everything is measured (5)"),
+    Flag(
+        ("--peer",),
+        "peer",
+        "one more column: a command and the path of the tree in its world, or a directory where the tree is mounted; "
+        "{tree}, {store}, {key}, {url} stand for what has been prepared",
+        Kind.VALUE,
+        "NAME=COMMAND PREFIX",
+        repeated=True,
+    ),
+    _value("--output", key="output", metavar="DIR", help="where results go (default: results in the work directory)"),
+    _value("--work", key="work", metavar="DIR", help="where tree and repository are kept (~/.cache/hepwrap/perf)"),
+    _switch("--prepare", key="prepare", help="make tree and repository, and measure nothing"),
+    _switch("--list", key="list", help="name the rows"),
+    _switch("--quiet", "-q", key="quiet", help="no progress"),
+    HELP,
+)
 _SHOWCONFIG = (_switch("--origin", key="origin", help="with the place that says so"),)
 
 COMMANDS: dict[str, Command] = {
@@ -115,6 +142,7 @@ COMMANDS: dict[str, Command] = {
         Command("renew", "renew", "NAME", "sign the whitelist of a published repository anew", _RENEW),
         Command("serve", "serve", "STORE", "hand out published repositories over HTTP", _SERVE),
         Command("showconfig", "showconfig", "[REPO]", "show what is configured", (*_SHOWCONFIG, *READING)),
+        Command("perf", "perf", "", "measure what hepwrap costs, beside native and others", _PERF),
         Command("doctor", "doctor", "", "check whether hepwrap can work on this machine", READING),
     )
 }

@@ -1,0 +1,154 @@
+/* Rows about processes, threads and signals, and the one that runs a whole command. */
+#include "bench.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static const char *program;
+
+static long a_program(const struct row *row)
+{
+    program = below(top_of(row), row->path);
+    return 1;
+}
+
+static long nothing(const struct row *row)
+{
+    (void)row;
+    return 1;
+}
+
+static int end_of(pid_t child)
+{
+    int status = -1;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+static uint64_t exec_once(long i, int thorough)
+{
+    pid_t child = (pid_t)must(fork(), "fork", program);
+    (void)i;
+    (void)thorough;
+    if (child == 0) {
+        execl(program, program, (char *)NULL);
+        _exit(127);
+    }
+    return (uint64_t)end_of(child);
+}
+
+static void *pass_through(void *argument)
+{
+    return argument;
+}
+
+static uint64_t thread_once(long i, int thorough)
+{
+    pthread_t thread;
+    void *result = NULL;
+    (void)thorough;
+    errno = pthread_create(&thread, NULL, pass_through, (void *)(i + 1));
+    if (errno)
+        fail("pthread_create", "");
+    pthread_join(thread, &result);
+    return (uint64_t)(uintptr_t)result;
+}
+
+static volatile sig_atomic_t caught;
+
+static void catch(int number)
+{
+    caught = number;
+}
+
+static long a_handler(const struct row *row)
+{
+    struct sigaction action = {.sa_handler = catch};
+    (void)row;
+    must(sigaction(SIGUSR1, &action, NULL), "sigaction", "");
+    return 1;
+}
+
+static uint64_t signal_once(long i, int thorough)
+{
+    (void)i;
+    (void)thorough;
+    caught = 0;
+    must(kill(getpid(), SIGUSR1), "kill", "");
+    return (uint64_t)caught;
+}
+
+static uint64_t getppid_once(long i, int thorough)
+{
+    (void)i;
+    (void)thorough;
+    return (uint64_t)(syscall(SYS_getppid) >= 0);
+}
+
+static uint64_t nothing_once(long i, int thorough)
+{
+    (void)i;
+    (void)thorough;
+    return 0;
+}
+
+static int first_of_command = 1;
+
+static void become_command(int output)
+{
+    int errors = -1;
+    if (first_of_command && world.save)
+        errors = open(strcat(strcpy(malloc(strlen(world.save) + 5), world.save), ".err"),
+                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (errors < 0)
+        errors = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(output, 1);
+    dup2(errors, 2);
+    execvp(world.command[0], world.command);
+    dprintf(2, "%s: %s\n", world.command[0], strerror(errno));
+    _exit(127);
+}
+
+/* Runs the command; the answer is its exit code and all it printed, which the first run also keeps. */
+static uint64_t spawn_once(long i, int thorough)
+{
+    static char piece[1 << 16];
+    int ends[2], keep = -1;
+    uint64_t hash = HASH_START;
+    ssize_t got;
+    pid_t child;
+    (void)i;
+    (void)thorough;
+    must(pipe2(ends, O_CLOEXEC), "pipe", "");
+    child = (pid_t)must(fork(), "fork", "");
+    if (child == 0)
+        become_command(ends[1]);
+    close(ends[1]);
+    if (first_of_command && world.save)
+        keep = (int)must(open(world.save, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "open", world.save);
+    while ((got = read(ends[0], piece, sizeof piece)) > 0) {
+        hash = hash_bytes(hash, piece, (size_t)got);
+        if (keep >= 0 && write(keep, piece, (size_t)got) != got)
+            fail("write", world.save);
+    }
+    close(ends[0]);
+    if (keep >= 0)
+        close(keep);
+    first_of_command = 0;
+    return hash_number(hash, (uint64_t)end_of(child));
+}
+
+const struct row task_rows[] = {
+    {"exec-static", a_program, exec_once, "bin/true-static", NULL, 0, 0},
+    {"exec-dynamic", a_program, exec_once, "bin/true-dynamic", NULL, 0, 0},
+    {"exec-dynamic-host", a_program, exec_once, "bin/true-dynamic", NULL, 1, 0},
+    {"thread", nothing, thread_once, NULL, NULL, 0, 0},
+    {"signal", a_handler, signal_once, NULL, NULL, 0, 0},
+    {"getppid", nothing, getppid_once, NULL, NULL, 0, 0},
+    {"nothing", nothing, nothing_once, NULL, NULL, 0, 0},
+    {"spawn", nothing, spawn_once, NULL, NULL, 0, 0},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0},
+};

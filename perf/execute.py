@@ -1,0 +1,74 @@
+"""Runs a program and says how it ended.  The one place where processes are made, so that tests can have another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hepwrap.errors import HepwrapError
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a program ended."""
+
+    code: int
+    output: str
+    errors: str
+    #: Wall time.
+    seconds: float
+
+
+class Executor(Protocol):
+    """Runs programs to their end."""
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, limit: float) -> Done:
+        """Run `command`; HepwrapError where it cannot be started or takes more than `limit` seconds."""
+        ...
+
+
+class Processes:
+    """The executor of real life."""
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, limit: float) -> Done:
+        """Run `command` in a session of its own, which is ended as a whole where it takes too long."""
+        begin = time.perf_counter()
+        try:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="backslashreplace",
+                env=dict(environment),
+                cwd=directory,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise HepwrapError(f"{command[0]} cannot be started: {error.strerror}") from None
+        try:
+            output, errors = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise HepwrapError(f"{os.path.basename(command[0])} took more than {limit:.0f} s and was ended") from None
+        finally:
+            if child.returncode is None:  # Too long, or Ctrl-C.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
+        return Done(child.returncode, output, errors, time.perf_counter() - begin)
+
+
+def succeed(done: Done, what: str) -> Done:
+    """`done`, or HepwrapError with the last line of its errors."""
+    if done.code != 0:
+        lines = (done.errors.strip() or done.output.strip() or "it said nothing").splitlines()
+        raise HepwrapError(f"{what} ended with {done.code}: {lines[-1][:300]}")
+    return done

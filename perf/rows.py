@@ -1,0 +1,166 @@
+"""The rows of the comparison: what is measured, as a table.
+
+Owns names, groups, titles and goals.  Must not know how anything is run (`probes` does).  A micro row is a row of the
+C program in `bench/`; a macro row is a command.
+"""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from hepwrap.errors import UsageError
+
+
+class Kind(enum.Enum):
+    """How a row is measured."""
+
+    #: A loop of the C program.
+    LOOP = "loop"
+    #: A command, run again and again inside one launch: the first time, and all later ones.
+    COMMAND = "command"
+    #: Starting a program that does nothing, from outside.
+    LAUNCH = "launch"
+    #: Resident memory of hepwrap's helper, in bytes.
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    title: str
+    group: str
+    kind: Kind = Kind.LOOP
+    #: The row of the C program; "" means `name`.
+    loop: str = ""
+    #: How many processes do it at once.
+    processes: int = 1
+    #: Command with {prefix} for the tree, {host} for the machine's copy of it, {workloads} for the jobs; its output is
+    #: compared between columns.
+    command: tuple[str, ...] = ()
+    #: Variables of the command's environment, with the same placeholders.
+    environment: tuple[tuple[str, str], ...] = ()
+    #: Working directory of the command, with placeholders.
+    #: Parts of the tree (`parts`), programs in PATH, and job files that it cannot do without.
+    parts: tuple[str, ...] = ("files",)
+    tools: tuple[str, ...] = ()
+    job: str = ""
+    #: How fast it must at least be, as a multiple of native's speed; None: no goal.
+    goal: float | None = None
+    #: Part of `--quick`.
+    is_quick: bool = False
+    unit: str = "ns"
+    #: Lines of the output that are compared: the last one only (jobs print a digest there), or all.
+    only_last_line: bool = False
+    #: Regular expressions whose matches are left out of the comparison, because two copies of a tree differ there.
+    unlike: tuple[str, ...] = field(default=())
+
+    @property
+    def loop_name(self) -> str:
+        """What the C program calls it."""
+        return self.loop or self.name
+
+
+_HOST = "host files"
+_AT_ONCE = "several processes at once"
+
+
+def _loops(group: str, *rows: tuple[str, str, float | None, bool]) -> tuple[Row, ...]:
+    return tuple(Row(name, title, group, goal=goal, is_quick=quick) for name, title, goal, quick in rows)
+
+
+def _at_once(count: int) -> tuple[Row, ...]:
+    loops = (
+        ("stat", "stat of a file", 5.0),
+        ("stat-many", "stat over many files", None),
+        ("open-close", "open and close", 0.8),
+        ("open-read-4k", "open, read 4 KB, close", 0.85),
+    )
+    return tuple(
+        Row(f"{loop}-x{count}", f"{title}, {count} processes", _AT_ONCE, loop=loop, processes=count, goal=goal)
+        for loop, title, goal in loops
+    )
+
+
+LOOPS: tuple[Row, ...] = (
+    *_loops(
+        "names",
+        ("stat", "stat of a file", 5.0, True),
+        ("stat-many", "stat over 10,000 different files", None, True),
+        ("stat-missing", "stat of 1,000 missing files", 5.0, True),
+        ("stat-link", "stat through a symbolic link", None, False),
+        ("stat-deep", "stat of a file ten directories down", None, False),
+        ("stat-directory", "stat of a directory", None, False),
+        ("fstat", "fstat of an open file", None, False),
+        ("access", "access", 5.0, False),
+        ("readlink", "readlink", 5.0, False),
+        ("chdir", "chdir to and fro", None, False),
+        ("getcwd", "getcwd", None, False),
+        ("stat-relative", "stat, relative to a virtual directory", None, True),
+        ("stat-missing-relative", "stat of a missing file, relative", None, False),
+        ("open-relative", "open and close, relative", None, False),
+        ("readdir-1000", "read a directory of 1,000 entries", 1.5, True),
+        ("readdir-10000", "read a directory of 10,000 entries", 1.5, False),
+    ),
+    *_loops(
+        "content",
+        ("open-close", "open and close a file", 0.8, True),
+        ("open-read-4k", "open, read 4 KB, close", 0.85, True),
+        ("open-read-128k", "open, read 128 KB, close", None, False),
+        ("open-read-1m", "open, read 1 MB, close", None, False),
+        ("read-4k", "read 4 KB of an open file", 0.97, True),
+        ("read-128k", "read 128 KB of an open file", 0.97, False),
+        ("read-1m", "read 1 MB of an open file", 0.97, False),
+        ("received-4k", "read 4 KB of a file received over a socket", 0.97, False),
+        ("received-128k", "read 128 KB of a file received over a socket", 0.97, False),
+        ("received-1m", "read 1 MB of a file received over a socket", 0.97, False),
+        ("pass-4k", "pass an open file to a process, which reads 4 KB", None, False),
+        ("pass-128k", "pass an open file to a process, which reads 128 KB", None, False),
+        ("pass-1m", "pass an open file to a process, which reads 1 MB", None, False),
+        ("mmap-50m", "mmap and touch 50 MB", 0.97, False),
+    ),
+    *_loops(
+        "processes",
+        ("exec-dynamic", "fork and exec of a dynamic program", 0.7, True),
+        ("exec-dynamic-host", "fork and exec of a dynamic program of the host", None, False),
+        ("thread", "create and join a thread", None, False),
+        ("signal", "a signal to ourselves", None, False),
+        ("getppid", "getppid, which is not ours", 0.98, True),
+    ),
+    Row("exec-static", "fork and exec of a static program", "processes", parts=("files", "static-program")),
+    *_loops(
+        _HOST,
+        ("stat-host", "stat of a host file", 0.9, True),
+        ("stat-many-host", "stat over 10,000 host files", 0.9, False),
+        ("stat-missing-host", "stat of 1,000 missing host files", 0.9, True),
+        ("fstat-host", "fstat of an open host file", 0.9, False),
+        ("access-host", "access of a host file", 0.9, False),
+        ("readlink-host", "readlink of a host link", 0.9, False),
+        ("stat-relative-host", "stat, relative to a host directory", 0.9, False),
+        ("open-close-host", "open and close a host file", 0.9, True),
+        ("open-relative-host", "open and close, relative to a host directory", 0.9, False),
+        ("open-read-4k-host", "open, read 4 KB of a host file, close", 0.9, False),
+        ("readdir-1000-host", "read a host directory of 1,000 entries", 0.9, False),
+    ),
+    *_at_once(2),
+    *_at_once(4),
+    *_at_once(8),
+)
+
+
+def chosen(rows: Sequence[Row], patterns: Iterable[str]) -> tuple[Row, ...]:
+    """The rows whose name or group matches one of the shell patterns; UsageError for a pattern that matches none."""
+    wanted = list(patterns)
+    if not wanted:
+        return tuple(rows)
+    names: set[str] = set()
+    for pattern in wanted:
+        found = {row.name for row in rows if fnmatch.fnmatch(row.name, pattern) or row.group == pattern}
+        if not found:
+            raise UsageError(f"--rows: no row is called {pattern!r}; hepwrap perf --list names all")
+        names |= found
+    return tuple(row for row in rows if row.name in names)

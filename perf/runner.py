@@ -1,0 +1,202 @@
+"""Measures all rows in all columns: calibrates on native, then goes round after round.
+
+Columns alternate within each row and round, in an order that is shuffled each time, so that a machine that is slow for
+a while is slow for all.  Owns the order and the numbers of iterations; clock, chance and probe are handed in.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hepwrap.errors import HepwrapError
+from hepwrap.perf.columns import NATIVE, Column
+from hepwrap.perf.figures import differences
+from hepwrap.perf.probes import Sample
+from hepwrap.perf.results import Cell, RowResult
+from hepwrap.perf.rows import Kind, Row
+
+#: How many times the wanted time a slower column may take before it gets fewer iterations.
+_PATIENCE = 10.0
+#: The first try; grows by at most this factor from try to try.
+_GROWTH = 100
+_MOST_ITERATIONS = 100_000_000
+
+
+class Takes(Protocol):
+    """Takes one sample (see probes.Probe)."""
+
+    def take(self, row: Row, column: Column, iterations: int) -> Sample:
+        """HepwrapError where it fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How thoroughly."""
+
+    rounds: int = 5
+    #: Seconds that a native sample of a loop, and of a command, shall take.
+    loop_seconds: float = 0.1
+    command_seconds: float = 0.5
+    #: No new sample is begun after that many seconds; None: no limit.
+    budget: float | None = None
+
+    def wanted(self, row: Row) -> float:
+        """Nanoseconds a native sample shall take."""
+        return 1e9 * (self.loop_seconds if row.kind is Kind.LOOP else self.command_seconds)
+
+
+QUICK = Plan(rounds=3, loop_seconds=0.02, command_seconds=0.02, budget=35.0)
+
+
+@dataclass(slots=True)
+class _Field:
+    """A cell while it is being measured."""
+
+    row: Row
+    column: Column
+    iterations: int = 0
+    is_scaled: bool = False
+    samples: list[float | None] = field(default_factory=list)
+    firsts: list[float | None] = field(default_factory=list)
+    checksum: str = ""
+    counters: Mapping[str, float] = field(default_factory=dict)
+    setup: Mapping[str, float] = field(default_factory=dict)
+    idle: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Runner:
+    """One run."""
+
+    probe: Takes
+    columns: Sequence[Column]
+    plan: Plan
+    #: Seconds, from anywhere.
+    clock: Callable[[], float]
+    chance: random.Random
+    #: Takes what is being done, the share of all that is done, and is called often.
+    progress: Callable[[str, float], None]
+
+    def run(self, rows: Sequence[Row]) -> list[RowResult]:
+        """All rows that can be measured."""
+        begin = self.clock()
+        fields = [[_Field(row, column) for column in self.columns if not column.missing] for row in rows]
+        done, steps = 0, len(rows) * (self.plan.rounds + 1)
+        empty = {column.name: self._nothing(column) for column in self.columns if column.counts and not column.missing}
+        for cells in fields:
+            self.progress(f"calibrating {cells[0].row.name}", done / steps)
+            if self._has_time(begin):
+                self._calibrate(cells, empty)
+            done += 1
+        for number in range(self.plan.rounds):
+            for cells in fields:
+                self.progress(f"round {number + 1} of {self.plan.rounds}: {cells[0].row.name}", done / steps)
+                if self._has_time(begin):
+                    self._round(cells)
+                done += 1
+        return [_result(cells) for cells in fields]
+
+    def _has_time(self, begin: float) -> bool:
+        return self.plan.budget is None or self.clock() - begin < self.plan.budget
+
+    def _nothing(self, column: Column) -> Mapping[str, float]:
+        """Counters of a launch whose program touches nothing."""
+        try:
+            return self.probe.take(NOTHING, column, 0).counters
+        except HepwrapError:
+            return {}  # The rows will say it.
+
+    def _calibrate(self, cells: Sequence[_Field], empty: Mapping[str, Mapping[str, float]]) -> None:
+        """How many iterations native needs, and who must do with fewer."""
+        native = next(cell for cell in cells if cell.column.kind == NATIVE)
+        wanted = self.plan.wanted(native.row)
+        try:
+            native.iterations = self._iterations(native, wanted)
+        except HepwrapError as error:
+            for cell in cells:
+                cell.error = str(error) if cell is native else "native failed"
+            return
+        for cell in cells:
+            if cell is not native:
+                self._scale(cell, native.iterations, wanted, empty)
+
+    def _iterations(self, cell: _Field, wanted: float) -> int:
+        """As many as take about `wanted` nanoseconds."""
+        count = 1
+        while True:
+            sample = self.probe.take(cell.row, cell.column, count)
+            cell.checksum = sample.checksum
+            if sample.total >= wanted / 3 or count >= _MOST_ITERATIONS:
+                return max(1, min(_MOST_ITERATIONS, round(count * wanted / max(sample.total, 1.0))))
+            count = min(_MOST_ITERATIONS, max(count + 1, int(count * min(_GROWTH, wanted / max(sample.total, 1.0)))))
+
+    def _scale(self, cell: _Field, iterations: int, wanted: float, empty: Mapping[str, Mapping[str, float]]) -> None:
+        """The idle run's counters, and a short run to see whether this column is too slow for all iterations."""
+        try:
+            if cell.column.counts:
+                cell.idle = self.probe.take(cell.row, cell.column, 0).counters
+                cell.setup = differences(dict(cell.idle), dict(empty.get(cell.column.name, {})))
+            few = max(1, iterations // 20)
+            took = self.probe.take(cell.row, cell.column, few).total / few
+        except HepwrapError as error:
+            cell.error = str(error)
+            return
+        most = max(1, int(_PATIENCE * wanted / max(took, 1.0)))
+        cell.iterations, cell.is_scaled = min(iterations, most), iterations > most
+
+    def _round(self, cells: Sequence[_Field]) -> None:
+        """One sample in every column, in a new order."""
+        order = list(cells)
+        self.chance.shuffle(order)
+        for cell in order:
+            sample = self._sample(cell) if cell.iterations and not cell.error else None
+            cell.samples.append(sample.total / cell.iterations if sample else None)
+            cell.firsts.append(sample.first if sample else None)
+        native = next(cell for cell in cells if cell.column.kind == NATIVE)
+        for cell in cells:
+            if cell.checksum and native.checksum and cell.checksum != native.checksum:
+                cell.error = cell.error or f"its answers differ from native's ({cell.checksum}, {native.checksum})"
+
+    def _sample(self, cell: _Field) -> Sample | None:
+        try:
+            sample = self.probe.take(cell.row, cell.column, cell.iterations)
+        except HepwrapError as error:
+            cell.error = str(error)
+            return None
+        cell.checksum = sample.checksum
+        if cell.column.counts:
+            cell.counters = differences(dict(sample.counters), dict(cell.idle))
+        return sample
+
+
+#: Touches nothing: what is counted here is the launch and the loader.
+NOTHING = Row("nothing", "nothing", "")
+
+
+def _result(cells: Sequence[_Field]) -> RowResult:
+    row = cells[0].row
+    missing = "" if any(sample is not None for cell in cells for sample in cell.samples) else _reason(cells)
+    return RowResult(
+        row.name, row.title, row.group, row.unit, row.goal, missing, {cell.column.name: _cell(cell) for cell in cells}
+    )
+
+
+def _reason(cells: Sequence[_Field]) -> str:
+    return next((cell.error for cell in cells if cell.error), "not reached within the time of --quick")
+
+
+def _cell(cell: _Field) -> Cell:
+    return Cell(
+        cell.iterations,
+        cell.is_scaled,
+        tuple(cell.samples),
+        cell.checksum,
+        dict(cell.counters),
+        dict(cell.setup),
+        cell.error,
+    )
