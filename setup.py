@@ -112,7 +112,7 @@ setup(
     ext_modules=[
         Extension(
             "hepwrap.vfs.index._index",
-            ["vfs/index/indexmodule.c"],
+            sorted(map(str, Path("vfs/index").glob("*.c"))),
             define_macros=LIMITED.copy(),
             extra_compile_args=["-O2", *WARNINGS],
             depends=headers,
