@@ -176,7 +176,7 @@ static bool is_still_what_it_was(const struct patching *p, const struct site *si
     jump_text(jump, site->at, site->back - STUB_BACK);
     if (!memcmp(text, jump, sizeof jump))
         return true;
-    return !memcmp(text, site->kept, sizeof text) && write_jump(p, site->at, jump) == 0;
+    return !memcmp(text, site->kept, JUMP_BYTES) && write_jump(p, site->at, jump) == 0;
 }
 
 uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, int *ended)
@@ -222,7 +222,7 @@ static void take_back(struct space *space, pid_t id, const struct area *area)
             continue;
         jump_text(jump, site->at, site->back - STUB_BACK);
         if (remote_read(id, site->at, now, sizeof now) == sizeof now && !memcmp(now, jump, sizeof now))
-            remote_poke(id, site->at, site->kept, sizeof site->kept);
+            remote_poke(id, site->at, site->kept, JUMP_BYTES);
         site->back = 0;
     }
 }

@@ -24,9 +24,18 @@ def build(tree: Path) -> None:
     _sources(tree)
     _git(tree / "project.git")
     _programs(tree / "bin")
+    warm(tree / "warm")
     for directory, names, files in os.walk(tree):
         for name in names + files:
             os.utime(os.path.join(directory, name), (1_700_000_000, 1_700_000_000), follow_symlinks=False)
+
+
+def warm(place: Path) -> None:
+    """What the guest `warm_calls` asks for."""
+    (place / "dir").mkdir(parents=True)
+    (place / "dir/one").touch()
+    (place / "file").write_text("content\n")
+    (place / "link").symlink_to("file")
 
 
 def _texts(place: Path) -> None:

@@ -1,0 +1,86 @@
+"""Call sites are patched at their first trap: no stop afterwards, and nothing that a program could notice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import work_tree
+from tests.helpers.guests import Guests
+from tests.helpers.launching import quiet
+from tests.helpers.programs import Pair, fill
+
+#: Sites of tests/guests/site_forms.h, ten of each form.
+PATCHABLE, LEFT_ALONE = 12 * 10, 3 * 10
+
+
+@pytest.fixture
+def patched(patching: list[str]) -> bool:
+    return not patching
+
+
+def account(pair: Pair, words: list[str]) -> dict[str, dict[str, int]]:
+    """The account of a run in the repository that went well."""
+    file = pair.launcher.user.home / "patching.json"
+    quiet(pair.launcher.run(fill(words, pair.top), f"--stats={file}"))
+    counters: dict[str, dict[str, int]] = json.loads(file.read_text())
+    return counters
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
+def test_a_warm_call_makes_no_stop(work: Pair, guests: Guests, desk: Path, patched: bool, static: bool) -> None:
+    work_tree.warm(desk / "warm")
+    program = str(guests.path("warm_calls", static=static))
+    few, many = (account(work, [program, str(rounds), "{top}/warm", f"{desk}/warm"])["tracer"] for rounds in (2, 102))
+    if patched:
+        assert [many[name] for name in ("stops", "redirects", "patched")] == [
+            few[name] for name in ("stops", "redirects", "patched")
+        ]
+        assert few["patched"] > 10
+    else:
+        assert many["stops"] - few["stops"] >= 100 * 2 * 20  # each round traps: the counter does count
+        assert many["patched"] == 0
+    assert many["upcalls"] == few["upcalls"]
+
+
+def test_a_second_process_asks_nothing_about_paths(work: Pair, guests: Guests, desk: Path) -> None:
+    work_tree.warm(desk / "warm")
+    line = f"{guests.path('warm_calls')} 3 {{top}}/warm {desk}/warm >/dev/null"
+    once, often = (
+        {name: count for name, count in account(work, ["/bin/sh", "-c", "; ".join([line] * times)])["questions"].items()
+         if name != "execve"}
+        for times in (1, 5)
+    )  # fmt: skip
+    assert often == once
+
+
+@pytest.mark.parametrize("threads", [0, 1, 8])
+def test_first_calls_of_many_threads_at_once_get_right_answers(
+    work: Pair, guests: Guests, patched: bool, threads: int
+) -> None:
+    words = [str(guests.path("site_storm")), str(threads), "{top}/src/main.c", "{top}/src/none"]
+    counters = account(work, words)["tracer"]
+    if patched and threads == 0:
+        assert PATCHABLE <= counters["patched"] < PATCHABLE + 40  # and the libc's
+        assert counters["unpatched"] >= LEFT_ALONE
+    assert bool(counters["patched"]) == patched
+
+
+@pytest.mark.parametrize("how", ["unmap", "forbid", "rewrite", "protect"])
+def test_code_that_is_taken_away_or_rewritten_does_what_it_says(work: Pair, guests: Guests, how: str) -> None:
+    program = str(guests.path("text_changes"))
+    work.assert_same([program, how, "{top}/src/main.c", "{top}/src/none"])
+
+
+def test_a_handler_that_calls_at_the_site_it_interrupted_returns_rightly(
+    work: Pair, guests: Guests, desk: Path
+) -> None:
+    program, fifo = str(guests.path("interrupted_site")), desk / "fifo"
+    os.mkfifo(fifo, 0o666)
+    fifo.chmod(0o666)
+    text = work.assert_same([program, "{top}/src/main.c", str(fifo)])
+    assert b"x handler: 0" in text
+    assert b"yz handler: 0" in text
