@@ -32,7 +32,7 @@ static void by_path(const char *top)
 	expect(faccessat(AT_FDCWD, file, R_OK, AT_EACCESS) == 0);
 	expect(readlink(link, buffer, sizeof buffer) == 4);
 	expect(statvfs(file, &v) == 0);
-	expect(getxattr(file, "user.none", buffer, sizeof buffer) == -1);
+	expect(getxattr(file, "security.selinux", buffer, sizeof buffer) == -1);
 	expect(open(missing, O_RDONLY) == -1);
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	expect(fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && read(fd, buffer, 7) == 7);
