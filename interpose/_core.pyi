@@ -23,6 +23,7 @@ class Tracer:
             bytes | None,
             bytes | None,
             tuple[int, ...] | None,
+            int,
         ]
         | None
     ): ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REASON_STALE = 1
+REASON_STALE, REASON_GIVE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Question:
     start: bytes | None
     #: Pointers of an exec's argv, in the program's memory.
     argv: tuple[int, ...] | None
+    #: A descriptor of ours (now the answer's) through which something is to be sent; -1: none.
+    socket: int
 
     @classmethod
     def of(
         cls,
         raw: tuple[int, int, int, int, tuple[int, ...], int, int, bytes | None, bytes | None, bytes | None,
-                   tuple[int, ...] | None],
+                   tuple[int, ...] | None, int],
     ) -> Question:  # fmt: skip
         """From what `_core.Tracer.next` gives."""
         slot, task, why, *rest = raw

@@ -5,15 +5,12 @@ Owns threads, the mailboxes' answers, and the account at the end.  Must not know
     leader thread     drops capabilities (what programs may open in /proc/<server>/fd depends on the leader), waits
     tracer thread     ptrace, from the first attach to the last exit
     workers           as many as there are questions at once; each takes the next itself, so nothing is handed around
-    listener          descriptors for tasks that may not open /proc/<server>/fd
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -24,9 +21,9 @@ from hepwrap.errors import HepwrapError, PathError
 from hepwrap.interpose import _core
 from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
 from hepwrap.interpose.executing import Executor, refused
-from hepwrap.interpose.handing import Listener
+from hepwrap.interpose.handing import give
 from hepwrap.interpose.herald import Herald
-from hepwrap.interpose.question import Question
+from hepwrap.interpose.question import REASON_GIVE, Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import offset, target_errno, width
@@ -75,8 +72,7 @@ class Server:
     def serve(self, first: int, base: int, attached: Callable[[], None]) -> None:
         """Trace process `first` and answer for it and all its descendants; returns when the last has ended."""
         self.first = first
-        listener = Listener(self.world, secrets.randbits(63))
-        self._write_header(listener)
+        self._write_header()
         self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit, self._patching)
         self._executor = Executor(self.world, base, self.tracer.name, self._complain)
         attaching: list[OSError | None] = []
@@ -91,7 +87,6 @@ class Server:
             self._add_worker()
         _core.drop_capabilities()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
-        threading.Thread(target=listener.run, name="listener", daemon=True).start()
         attached()
         tracing.join()
         if self.tracer.failure():
@@ -110,21 +105,16 @@ class Server:
             ready.set()
         self.tracer.run()
 
-    def _write_header(self, listener: Listener) -> None:
+    def _write_header(self) -> None:
         index = self.world.index
         values = {
             "server": os.getpid(),
             "file_device": memory_device(),
             "standin_device": self.world.standins.device,
             "flags": _index.HEADER_HOST_PREFIX if self.world.host_has_prefix else 0,
-            "token": listener.token,
-            "address_length": len(listener.sockaddr),
         }
         for name, value in values.items():
             index.store(offset("header", name), width("header", name), value)
-        for i in range(0, 64, 8):
-            word = listener.sockaddr[i : i + 8].ljust(8, b"\0")
-            index.store(_index.ADDRESS_AT + i, 8, struct.unpack("<q", word)[0])
 
     # Workers.
 
@@ -166,6 +156,8 @@ class Server:
         name = self._names.get(question.number, str(question.number))
         tally.by_call[name] = tally.by_call.get(name, 0) + 1
         try:
+            if question.reason == REASON_GIVE:
+                return give(self.world, question)
             if treatment in ("execve", "execveat"):
                 assert self._executor is not None
                 return self._executor.answer(question)

@@ -28,6 +28,7 @@ struct question {
     char *start;        /* where a relative path on the host starts: the link in /proc, or NULL */
     uint64_t *argv;     /* argv pointers of an exec, argv_count of them */
     uint32_t argv_count;
+    int socket;         /* ours, through which a descriptor is to be sent; -1: none */
 };
 
 /* Counters; written by the tracer's thread only, read by anyone. */
@@ -76,6 +77,7 @@ struct task {
     struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
     struct handlers *handlers;
     struct process *process;
+    struct injection *injection; /* NULL but from an exec to the program's first instruction */
 };
 
 struct tracer {
@@ -84,9 +86,6 @@ struct tracer {
     const struct image_head *head;
     uint64_t window;
     int image_fd;
-    int listener;               /* abstract socket, where tasks get the image that cannot open /proc/<server>/fd */
-    char address[64];           /* its sockaddr_un */
-    uint32_t address_length;
     pid_t first;                /* the command's process */
     int first_status;
     struct counters counters;
@@ -136,12 +135,14 @@ struct fame fame_take(struct tracer *tracer, pid_t task);
 void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 void upcall_refuse(struct user_regs_struct *regs, int64_t code);
 
-/* inject.c: at PTRACE_EVENT_EXEC.  0, or -1 where the task is gone or cannot be served (then tracer->failure says why). */
-int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame);
+/* inject.c: maps the runtime into a new program.  false: it cannot be served, tracer->failure says why. */
+bool inject_begin(struct tracer *tracer, struct task *task, struct fame fame); /* at PTRACE_EVENT_EXEC */
+bool inject_stopped(struct task *task, const struct user_regs_struct *regs); /* at a seccomp stop before it has ended */
+bool inject_fault(struct task *task); /* at a fault before it has ended, which is delivered */
+void inject_free(struct task *task);
 
-/* gift.c: the image for a task that may not open /proc/<server>/fd. */
-int gift_listen(struct tracer *tracer);
-int gift_send(struct tracer *tracer, pid_t task); /* to that task, which has just connected */
+/* gift.c: a copy of a descriptor of that task, or a negative errno. */
+int gift_take(pid_t task, int fd);
 
 /* tasks.c */
 struct task *task_of(struct tracer *tracer, pid_t id); /* NULL: never seen */

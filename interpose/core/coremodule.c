@@ -65,11 +65,6 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     pthread_mutex_init(&tracer->lock, NULL);
     pthread_cond_init(&tracer->ready, NULL);
     self->at_exit = Py_NewRef(at_exit);
-    if (gift_listen(tracer) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        Py_DECREF(self);
-        return NULL;
-    }
     return (PyObject *)self;
 }
 
@@ -111,7 +106,7 @@ static PyObject *tuple_of(const uint64_t *values, uint32_t count)
     return tuple;
 }
 
-/* next() -> (slot, task, why, number, arguments, base, second_base, path, second_path, start, argv), None at the end */
+/* next() -> (slot, task, why, number, arguments, base, second_base, path, second_path, start, argv, socket), None at the end */
 static PyObject *tracer_next(PyObject *object, PyObject *unused)
 {
     struct question *q;
@@ -121,10 +116,12 @@ static PyObject *tracer_next(PyObject *object, PyObject *unused)
     Py_END_ALLOW_THREADS
     if (!q)
         Py_RETURN_NONE;
-    PyObject *result = Py_BuildValue("(IiKKNKKyyyN)", q->slot, (int)q->task, (unsigned long long)q->why, (unsigned long long)q->number,
+    PyObject *result = Py_BuildValue("(IiKKNKKyyyNi)", q->slot, (int)q->task, (unsigned long long)q->why, (unsigned long long)q->number,
                                      tuple_of(q->arguments, 6), (unsigned long long)q->base[0],
                                      (unsigned long long)q->base[1], q->path[0], q->path[1], q->start,
-                                     q->argv ? tuple_of(q->argv, q->argv_count) : Py_NewRef(Py_None));
+                                     q->argv ? tuple_of(q->argv, q->argv_count) : Py_NewRef(Py_None), q->socket);
+    if (result)
+        q->socket = -1; /* the caller's now */
     question_free(q);
     return result;
 }

@@ -1,241 +1,282 @@
-/* Mapping the runtime into a program that has just been executed.
+/* From PTRACE_EVENT_EXEC to the first instruction of a new program: the runtime is mapped into it.
  *
- * At PTRACE_EVENT_EXEC the task is still inside execve: it is first run to the end of that call.  Then `syscall` is
- * written over the first instruction of the program, the image is opened and mapped with it, and the bytes are restored.
- * From there the runtime's own bootstrap maps the index.  Signals are blocked meanwhile.
+ * Nobody waits here: a step sets registers and lets the task go on, the loop comes back at its next stop.  At the event
+ * the registers are those of the new program already; only execve's own result (0 in rax) is still to come.  A routine
+ * is written over the first instructions: it opens the image, maps it, and jumps to the image's bootstrap, which maps
+ * the index.  Both end in the reserved system call, which always stops.  Signals are blocked meanwhile; those that
+ * cannot be act as always.
+ *
+ *     event: routine written -> its open is caught, as everybody's -> the end: all is as the kernel had made it
+ *     not to be opened by name: socketpair, recvmsg, close, close (gift.c), then it goes on with mapping
+ *     no descriptor or no room left: the limit is raised (limits.c), then the same once more
  */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include "core.h"
+#include "inject.h"
 
-#define SCRATCH 256 /* bytes borrowed from the new program's stack: argc, argv, environment and more lie there */
-#define SYSCALL_STOP (SIGTRAP | 0x80)
+/* The routine.  rax: SYS_open, by its own first instruction; rdi, rsi: its arguments; r8: SYS_mmap; rdx, r10, r9, and
+ * rbx, rbp for the first two: arguments of that; r12: where to go on when it is mapped; r13: UPCALL_NUMBER.  At the end
+ * r8 is what open said, r13 what the last call said.
+ * ..._map is entered with a descriptor in rax, ..._call with a number in rax and arguments in their places. */
+extern const unsigned char hepwrap_routine[], hepwrap_routine_map[], hepwrap_routine_call[], hepwrap_routine_out[],
+    hepwrap_routine_end[];
+__asm__(".section .rodata\n"
+        ".globl hepwrap_routine, hepwrap_routine_map, hepwrap_routine_call, hepwrap_routine_out, hepwrap_routine_end\n"
+        ".hidden hepwrap_routine, hepwrap_routine_map, hepwrap_routine_call, hepwrap_routine_out, hepwrap_routine_end\n"
+        "hepwrap_routine:\n"
+        "    mov $2, %eax\n"
+        "    syscall\n"
+        "hepwrap_routine_map:\n"
+        "    xchg %rax, %r8\n"
+        "    test %r8, %r8\n"
+        "    js hepwrap_routine_out\n"
+        "    mov %rbx, %rdi\n"
+        "    mov %rbp, %rsi\n"
+        "hepwrap_routine_call:\n"
+        "    syscall\n"
+        "    cmp %rdi, %rax\n"
+        "    jne hepwrap_routine_out\n"
+        "    jmp *%r12\n"
+        "hepwrap_routine_out:\n"
+        "    xchg %rax, %r13\n"
+        "    syscall\n"
+        "    int3\n" /* only where a filter of the program's own has kept that call from us */
+        "hepwrap_routine_end:\n"
+        ".text\n");
+#define ROUTINE_BYTES ((size_t)(hepwrap_routine_end - hepwrap_routine))
+#define AT_LABEL(in, label) ((in)->place + (uint64_t)((label) - hepwrap_routine))
+#define PAGE 4096UL
 
-struct injection {
-    struct tracer *tracer;
-    pid_t task;
-    struct user_regs_struct saved;
-    struct fame fame;
-    int stopped_by; /* SIGSTOP that arrived meanwhile, to be delivered afterwards */
-};
-
-/* Waits for the next stop of this one task; everything else stays in the kernel's queue.  -1: it is gone. */
-static int next_stop(struct injection *in, int *status)
+/* What a reader can do about it. */
+static const char *advice(int64_t code)
 {
-    for (;;) {
-        pid_t r = waitpid(in->task, status, __WALL);
-        if (r < 0 && errno == EINTR)
-            continue;
-        return r == in->task && WIFSTOPPED(*status) ? 0 : -1;
+    switch (code) {
+    case -EMFILE:
+        return "leave it a descriptor below its ulimit -n";
+    case -ENOMEM:
+        return "raise its ulimit -v";
+    case -ENOSYS:
+        return "that needs Linux 5.6; start it outside, or with its own hepwrap";
+    default:
+        return "start it outside, or with its own hepwrap";
     }
 }
 
-static int resume(struct injection *in, enum __ptrace_request how)
+bool inject_refuse(struct injection *in, const char *what, int64_t code)
 {
-    return (int)ptrace(how, in->task, NULL, NULL);
+    snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s; %s", in->owner->id,
+             what, strerror((int)-code), advice(code));
+    return false;
 }
 
-/* Lets the task go on until `wanted` says so; passes seccomp stops through. */
-static int run_until(struct injection *in, enum __ptrace_request how, int wanted)
+/* Where setting registers fails the task has been killed, which the loop will hear. */
+static bool set(struct injection *in, struct user_regs_struct *regs)
 {
-    int status;
-    for (;;) {
-        if (resume(in, how) < 0 || next_stop(in, &status) < 0)
-            return -1;
-        int event = status >> 16, signal = WSTOPSIG(status);
-        if (!event && signal == wanted)
-            return 0;
-        if (event == PTRACE_EVENT_EXIT)
-            return -1;
-        if (!event && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE))
-            return -1; /* a program that we do not understand: it would fault for ever */
-        if (!event && signal == SIGSTOP)
-            in->stopped_by = SIGSTOP;
-    }
+    regs->orig_rax = (uint64_t)-1; /* the call that has stopped is not made, and none is restarted */
+    ptrace(PTRACE_SETREGS, in->owner->id, NULL, regs);
+    return true;
 }
 
-/* One system call in the task through the `syscall; int3` at its entry point. */
-static int64_t call(struct injection *in, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
-                    uint64_t f)
+bool inject_call(struct injection *in, then_do *then, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     struct user_regs_struct regs = in->saved;
+    in->then = then;
+    regs.rip = AT_LABEL(in, hepwrap_routine_call);
     regs.rax = number;
-    regs.orig_rax = (uint64_t)-1; /* not inside a call: nothing to restart */
     regs.rdi = a;
     regs.rsi = b;
     regs.rdx = c;
     regs.r10 = d;
-    regs.r8 = e;
-    regs.r9 = f;
-    if (ptrace(PTRACE_SETREGS, in->task, NULL, &regs) < 0 || run_until(in, PTRACE_CONT, SIGTRAP) < 0 ||
-        ptrace(PTRACE_GETREGS, in->task, NULL, &regs) < 0)
-        return -ESRCH;
-    return (int64_t)regs.rax;
+    regs.r12 = AT_LABEL(in, hepwrap_routine_out);
+    regs.r13 = UPCALL_NUMBER;
+    return set(in, &regs);
 }
 
-static int64_t open_by_name(struct injection *in)
+int64_t inject_result(const struct user_regs_struct *regs)
 {
-    char name[64] = {0};
-    snprintf(name, sizeof name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
-    if (remote_poke(in->task, in->saved.rsp, name, sizeof name) < 0)
-        return -EFAULT;
-    return call(in, SYS_open, in->saved.rsp, O_RDONLY | O_CLOEXEC, 0, 0, 0, 0);
+    return (int64_t)regs->r13;
 }
 
-/* What recvmsg needs, as it will lie in the task's memory. */
-struct parcel {
-    struct msghdr message;
-    struct iovec part;
-    struct { uint64_t length; int32_t level, type, fd, pad; } rights;
-    char byte[8];
-};
-_Static_assert(sizeof(struct parcel) <= SCRATCH, "the parcel fits into what is borrowed");
-
-static int64_t receive_image(struct injection *in, int64_t socket)
-{
-    uint64_t place = in->saved.rsp;
-    if (remote_poke(in->task, place, in->tracer->address, sizeof in->tracer->address) < 0)
-        return -EFAULT;
-    int64_t r = call(in, SYS_connect, (uint64_t)socket, place, in->tracer->address_length, 0, 0, 0);
-    if (r == 0)
-        r = gift_send(in->tracer, in->task);
-    if (r < 0)
-        return r;
-    struct parcel parcel = {.rights = {.fd = -1}};
-    parcel.message.msg_iov = (struct iovec *)(place + offsetof(struct parcel, part));
-    parcel.message.msg_iovlen = 1;
-    parcel.message.msg_control = (void *)(place + offsetof(struct parcel, rights));
-    parcel.message.msg_controllen = sizeof parcel.rights;
-    parcel.part = (struct iovec){(void *)(place + offsetof(struct parcel, byte)), 1};
-    if (remote_poke(in->task, place, &parcel, sizeof parcel) < 0)
-        return -EFAULT;
-    r = call(in, SYS_recvmsg, (uint64_t)socket, place, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, 0, 0, 0);
-    if (r < 0 || remote_read(in->task, place, &parcel, sizeof parcel) != sizeof parcel)
-        return r < 0 ? r : -EFAULT;
-    return parcel.rights.fd < 0 ? -EBADF : parcel.rights.fd;
-}
-
-static int64_t open_by_socket(struct injection *in)
-{
-    int64_t socket = call(in, SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
-    if (socket < 0)
-        return socket;
-    int64_t fd = receive_image(in, socket);
-    call(in, SYS_close, (uint64_t)socket, 0, 0, 0, 0, 0);
-    return fd;
-}
-
-/* By name where /proc lets us, else by socket. */
-static int64_t open_image(struct injection *in)
-{
-    char kept[SCRATCH];
-    if (remote_read(in->task, in->saved.rsp, kept, sizeof kept) != sizeof kept)
-        return -EFAULT;
-    int64_t fd = open_by_name(in);
-    if (fd == -EACCES || fd == -ENOENT || fd == -EPERM || fd == -ENOTDIR)
-        fd = open_by_socket(in);
-    remote_poke(in->task, in->saved.rsp, kept, sizeof kept);
-    return fd;
-}
-
-static int64_t map_image(struct injection *in, int64_t fd)
-{
-    return call(in, SYS_mmap, in->tracer->base, IMAGE_SPAN, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
-                (uint64_t)fd, 0);
-}
-
-/* The rest in one go inside the image: the index, closing the descriptor, the task's name. */
-static int64_t bootstrap(struct injection *in, int64_t fd, uint64_t name)
+/* Registers for mapping, whatever comes before. */
+static struct user_regs_struct ready_to_map(const struct injection *in)
 {
     struct user_regs_struct regs = in->saved;
-    regs.orig_rax = (uint64_t)-1;
-    regs.rip = in->tracer->base + in->tracer->head->bootstrap;
-    regs.rdi = in->tracer->base + IMAGE_SPAN;
-    regs.rsi = in->tracer->window;
-    regs.rdx = PROT_READ;
-    regs.r10 = MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE;
-    regs.r8 = (uint64_t)fd;
-    regs.r9 = IMAGE_SPAN;
-    regs.rbx = (uint64_t)fd;
-    regs.rbp = name;
-    if (ptrace(PTRACE_SETREGS, in->task, NULL, &regs) < 0 || run_until(in, PTRACE_CONT, SIGTRAP) < 0 ||
-        ptrace(PTRACE_GETREGS, in->task, NULL, &regs) < 0)
-        return -ESRCH;
-    return (int64_t)regs.r12;
-}
-
-static int refuse(struct injection *in, const char *what, int64_t code)
-{
-    if (code == -ESRCH)
-        return -1;
-    snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s; start it outside, or with its own hepwrap", in->task, what,
-             strerror((int)-code));
-    return -1;
+    regs.rdx = PROT_READ | PROT_EXEC;
+    regs.r10 = MAP_SHARED | MAP_FIXED_NOREPLACE;
+    regs.r8 = SYS_mmap;
+    regs.r9 = 0;
+    regs.rbx = in->tracer->base;
+    regs.rbp = IMAGE_SPAN;
+    regs.r12 = in->tracer->base + in->tracer->head->bootstrap;
+    regs.r13 = UPCALL_NUMBER;
+    regs.r14 = in->tracer->window;
+    regs.r15 = in->fame.comm;
+    return regs;
 }
 
 /* The stack of a new program (System V ABI): argc, argv, 0, environment, 0, then pairs of type and value. */
-static void set_execfn(struct injection *in, uint64_t address)
+static void set_execfn(const struct injection *in)
 {
-    uint64_t at = in->saved.rsp, word[2];
-    if (remote_read(in->task, at, word, 8) != 8)
-        return;
-    at += 8 * (word[0] + 2);
-    do {
-        if (remote_read(in->task, at, word, 8) != 8)
-            return;
-        at += 8;
-    } while (word[0]);
-    for (; remote_read(in->task, at, word, 16) == 16 && word[0] != AT_NULL; at += 16)
-        if (word[0] == AT_EXECFN)
-            remote_poke(in->task, at + 8, &address, 8);
+    uint64_t words[128], at = in->saved.rsp + 8;
+    long count;
+    for (int zeros = 0; (count = remote_read(in->owner->id, at, words, sizeof words) / 8) > 1;) {
+        long i = 0;
+        while (zeros < 2 && i < count)
+            zeros += !words[i++];
+        for (; zeros == 2 && i + 1 < count; i += 2) {
+            if (words[i] == AT_EXECFN)
+                remote_poke(in->owner->id, at + 8 * (uint64_t)i + 8, &in->fame.execfn, 8);
+            if (words[i] == AT_EXECFN || words[i] == AT_NULL)
+                return;
+        }
+        at += 8 * (uint64_t)i;
+    }
 }
 
-static int inject(struct injection *in)
+/* Everything as the kernel had made it. */
+static void restore(struct injection *in)
 {
-    static const unsigned char trap[8] = {0x0f, 0x05, 0xcc}; /* syscall; int3 */
-    unsigned char kept[8];
-    if (remote_read(in->task, in->saved.rip, kept, sizeof kept) != sizeof kept ||
-        remote_poke(in->task, in->saved.rip, trap, sizeof trap) < 0)
-        return refuse(in, "its first instruction", -EFAULT);
-    int64_t fd = open_image(in);
-    if (fd < 0)
-        return refuse(in, "opening the runtime", fd);
-    int64_t image = map_image(in, fd);
-    if (remote_poke(in->task, in->saved.rip, kept, sizeof kept) < 0)
-        return -1;
-    if (image < 0)
-        return refuse(in, "mapping the runtime", image);
-    if (in->fame.execfn)
-        set_execfn(in, in->fame.execfn);
-    int64_t index = bootstrap(in, fd, in->fame.comm);
-    return index < 0 ? refuse(in, "mapping the index", index) : 0;
+    pid_t task = in->owner->id;
+    remote_poke(task, in->place, in->kept, sizeof in->kept);
+    ptrace(PTRACE_SETSIGMASK, task, sizeof in->mask, &in->mask);
+    limits_restore(in);
+    in->saved.rax = 0;
+    set(in, &in->saved);
+    inject_free(in->owner);
 }
 
-int inject_runtime(struct tracer *tracer, pid_t task, struct fame fame)
+static bool in_image(const struct injection *in, const struct user_regs_struct *regs)
 {
-    struct injection in = {.tracer = tracer, .task = task, .fame = fame};
-    uint64_t mask, blocked = ~((1UL << (SIGTRAP - 1)) | (1UL << (SIGKILL - 1)) | (1UL << (SIGSTOP - 1)));
-    if (run_until(&in, PTRACE_SYSCALL, SYSCALL_STOP) < 0 ||
-        ptrace(PTRACE_GETREGS, task, NULL, &in.saved) < 0 ||
-        ptrace(PTRACE_GETSIGMASK, task, sizeof mask, &mask) < 0 ||
-        ptrace(PTRACE_SETSIGMASK, task, sizeof blocked, &blocked) < 0)
-        return -1;
-    int r = inject(&in);
-    if (r == 0 && (ptrace(PTRACE_SETREGS, task, NULL, &in.saved) < 0 ||
-                   ptrace(PTRACE_SETSIGMASK, task, sizeof mask, &mask) < 0))
-        r = -1;
-    if (r == 0 && in.stopped_by)
-        syscall(SYS_tgkill, task, task, in.stopped_by);
-    return r;
+    return regs->rip - in->tracer->base < in->tracer->head->size;
+}
+
+static bool map_index(struct injection *in)
+{
+    struct user_regs_struct regs = ready_to_map(in);
+    regs.rip = regs.r12;
+    regs.r8 = (uint64_t)in->fd;
+    return set(in, &regs);
+}
+
+/* The bootstrap has ended, or the image could not be mapped. */
+static bool mapped(struct injection *in, const struct user_regs_struct *regs)
+{
+    bool image = in_image(in, regs);
+    int64_t code = image ? (int64_t)regs->r12 : inject_result(regs);
+    if (image && code >= 0) {
+        if (in->fame.execfn)
+            set_execfn(in);
+        restore(in);
+        return true;
+    }
+    if (code >= 0)
+        code = -EEXIST; /* a kernel before 4.17 takes MAP_FIXED_NOREPLACE for a wish */
+    if (code != -ENOMEM || !limits_raise_space(in, IMAGE_SPAN + in->tracer->window))
+        return inject_refuse(in, image ? "mapping the index" : "mapping the runtime", code);
+    in->fd = (int64_t)regs->r8;
+    return image ? map_index(in) : inject_map(in);
+}
+
+bool inject_map(struct injection *in)
+{
+    struct user_regs_struct regs = ready_to_map(in);
+    in->then = mapped;
+    regs.rip = AT_LABEL(in, hepwrap_routine_map);
+    regs.rax = (uint64_t)in->fd;
+    return set(in, &regs);
+}
+
+/* The name stands behind the routine. */
+static struct user_regs_struct ready_to_open(const struct injection *in)
+{
+    struct user_regs_struct regs = ready_to_map(in);
+    regs.rip = in->place;
+    regs.rdi = AT_LABEL(in, hepwrap_routine_end);
+    regs.rsi = O_RDONLY | O_CLOEXEC;
+    return regs;
+}
+
+static bool opened_and_mapped(struct injection *in, const struct user_regs_struct *regs)
+{
+    in->fd = (int64_t)regs->r8;
+    if (in_image(in, regs) || in->fd >= 0)
+        return mapped(in, regs);
+    if (in->fd == -EMFILE && limits_raise_descriptors(in)) {
+        struct user_regs_struct again = ready_to_open(in);
+        return set(in, &again);
+    }
+    if (in->fd == -EMFILE || in->fd == -ENFILE || in->fd == -ENOMEM)
+        return inject_refuse(in, "opening the runtime", in->fd);
+    return gift_begin(in);
+}
+
+/* Writes the routine where the program begins, or a little before: it must not reach into the next page.  Where nothing
+ * can be executed there the program's own first step is a fault, which it will have. */
+static bool write_routine(struct injection *in)
+{
+    unsigned char text[BORROWED] = {0};
+    uint64_t last = (in->saved.rip & ~(PAGE - 1)) + PAGE - BORROWED;
+    pid_t task = in->owner->id;
+    in->place = in->saved.rip < last ? in->saved.rip : last;
+    memcpy(text, hepwrap_routine, ROUTINE_BYTES);
+    snprintf((char *)text + ROUTINE_BYTES, sizeof text - ROUTINE_BYTES, "/proc/%u/fd/%d", in->tracer->index->server,
+             in->tracer->image_fd);
+    return remote_read(task, in->place, in->kept, sizeof in->kept) == sizeof in->kept &&
+           remote_poke(task, in->place, text, sizeof text) == 0;
+}
+
+bool inject_begin(struct tracer *tracer, struct task *task, struct fame fame)
+{
+    static const uint64_t all = ~0UL;
+    struct injection *in = calloc(1, sizeof *in);
+    inject_free(task);
+    task->injection = in;
+    if (!in)
+        return false;
+    *in = (struct injection){.tracer = tracer, .owner = task, .fame = fame, .then = opened_and_mapped};
+    if (ptrace(PTRACE_GETREGS, task->id, NULL, &in->saved) < 0 ||
+        ptrace(PTRACE_GETSIGMASK, task->id, sizeof in->mask, &in->mask) < 0)
+        return true; /* killed */
+    if (!write_routine(in)) {
+        uint64_t argc;
+        if (remote_read(task->id, in->saved.rsp, &argc, sizeof argc) != sizeof argc)
+            return inject_refuse(in, "reading and writing its memory", -EACCES);
+        inject_free(task); /* it begins where it has no memory */
+        return true;
+    }
+    ptrace(PTRACE_SETSIGMASK, task->id, sizeof all, (void *)&all);
+    struct user_regs_struct regs = ready_to_open(in);
+    return set(in, &regs);
+}
+
+bool inject_stopped(struct task *task, const struct user_regs_struct *regs)
+{
+    struct injection *in = task->injection;
+    return regs->orig_rax == UPCALL_NUMBER ? in->then(in, regs) : true; /* else it is the open, which the kernel shall do */
+}
+
+bool inject_fault(struct task *task)
+{
+    struct injection *in = task->injection;
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, task->id, NULL, &regs) < 0)
+        return true;
+    if (regs.rip != in->place)
+        return inject_refuse(in, "its first steps (has it a seccomp filter of its own?)", -EACCES);
+    restore(in); /* its own first step would have been a fault too */
+    return true;
+}
+
+void inject_free(struct task *task)
+{
+    free(task->injection);
+    task->injection = NULL;
 }

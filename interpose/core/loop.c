@@ -54,11 +54,26 @@ static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct 
     go_on(task, 0);
 }
 
+/* A job never runs on half a world: where the new program cannot be served it ends before it begins. */
+static void end_unless(struct tracer *tracer, pid_t task, bool served)
+{
+    if (served)
+        return;
+    tracer->counters.lost++;
+    kill(task, SIGKILL);
+}
+
 static void on_seccomp(struct tracer *tracer, pid_t task)
 {
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0)
         return;
+    struct task *new = task_of(tracer, task);
+    if (new && new->injection) {
+        end_unless(tracer, task, inject_stopped(new, &regs));
+        go_on(task, 0);
+        return;
+    }
     if (regs.orig_rax == SYS_clone) {
         regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
         ptrace(PTRACE_SETREGS, task, NULL, &regs);
@@ -82,13 +97,8 @@ static void on_exec(struct tracer *tracer, pid_t task)
     unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
     ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
     tracer->counters.execs++;
-    task_executed(tracer, (pid_t)former, task);
-    if (inject_runtime(tracer, task, fame_take(tracer, (pid_t)former)) == 0) {
-        go_on(task, 0);
-        return;
-    }
-    tracer->counters.lost++;
-    kill(task, SIGKILL); /* a job never runs on half a world */
+    struct task *new = task_executed(tracer, (pid_t)former, task);
+    end_unless(tracer, task, new && inject_begin(tracer, new, fame_take(tracer, (pid_t)former)));
     go_on(task, 0);
 }
 
@@ -146,6 +156,11 @@ static bool stops_group(int signal)
     return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
+static bool is_fault(int signal)
+{
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGTRAP;
+}
+
 static void on_stop(struct tracer *tracer, pid_t task, int status)
 {
     int event = status >> 16, signal = WSTOPSIG(status);
@@ -180,7 +195,10 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
     default:
         break;
     }
-    if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
+    struct task *new = task_of(tracer, task);
+    if (new && new->injection && is_fault(signal))
+        end_unless(tracer, task, inject_fault(new));
+    else if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
         return;
     tracer->counters.signals++;
     go_on(task, signal);

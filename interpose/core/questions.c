@@ -13,7 +13,10 @@
 
 struct question *question_new(void)
 {
-    return calloc(1, sizeof(struct question));
+    struct question *question = calloc(1, sizeof(struct question));
+    if (question)
+        question->socket = -1;
+    return question;
 }
 
 void question_free(struct question *question)
@@ -24,6 +27,8 @@ void question_free(struct question *question)
     free(question->path[1]);
     free(question->start);
     free(question->argv);
+    if (question->socket >= 0)
+        close(question->socket);
     free(question);
 }
 
@@ -170,6 +175,17 @@ static void copy_start(pid_t task, const struct row *row, struct question *quest
         question->start = strndup(target, (size_t)length);
 }
 
+/* The other end of the socket that the task waits at. */
+static long take_socket(struct tracer *tracer, pid_t task, struct question *question)
+{
+    question->socket = gift_take(task, (int)question->base[1]);
+    if (question->socket >= 0)
+        return 0;
+    snprintf(tracer->failure, sizeof tracer->failure, "process %d cannot be handed files: %s", task,
+             strerror(-question->socket));
+    return -EIO;
+}
+
 static long fill(pid_t task, struct question *question)
 {
     const struct row *row = row_of(question->number);
@@ -217,7 +233,7 @@ static long ask_or_wait_again(struct tracer *tracer, struct user_regs_struct *re
 {
     uint64_t print = fingerprint(question);
     uint32_t word;
-    int64_t former = asked_before(tracer, question->task, print, &word);
+    int64_t former = question->socket < 0 ? asked_before(tracer, question->task, print, &word) : -1;
     if (former >= 0) {
         wait_instead(tracer, regs, (uint32_t)former, word);
         return WAITS_AGAIN;
@@ -248,8 +264,9 @@ void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
         .number = regs->rbx,
         .arguments = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
         .base = {regs->r12, regs->r13},
+        .socket = -1,
     };
-    long r = fill(task, question);
+    long r = (question->why & 0xff) == REASON_GIVE ? take_socket(tracer, task, question) : fill(task, question);
     if (r == 0)
         r = ask_or_wait_again(tracer, regs, question);
     if (r != ASKED)

@@ -154,6 +154,7 @@ static void forget(struct tracer *tracer, pid_t id)
         return;
     *at = task->next;
     release(task);
+    inject_free(task);
     tracer->parked -= task->parked;
     free(task);
 }

@@ -64,23 +64,32 @@ hepwrap_fault:
     mov $-14, %rax
     jmp hepwrap_leave
 
-/* After an exec, stackless: rdi.. = mmap's six arguments for the index; rbx = a descriptor to close;
- * rbp = the new name of the task, or 0.  Ends in a trap with mmap's result in r12. */
+/* After an exec, stackless, in the steps of the routine that mapped the image (core/inject.c): rbx, rbp = its address and
+ * length, r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, r15 = the new name of the task, or 0.
+ * Ends in a stop with mmap's result in r12; the descriptor is closed where that went well. */
 hepwrap_bootstrap:
     mov $9, %eax
+    lea (%rbx, %rbp), %rdi
+    mov %r14, %rsi
+    mov $1, %edx
+    mov %rbp, %r9
     syscall
     mov %rax, %r12
+    cmp %rdi, %rax
+    jne 1f
     mov $3, %eax
-    mov %rbx, %rdi
+    mov %r8, %rdi
     syscall
-    test %rbp, %rbp
+    test %r15, %r15
     jz 1f
     mov $157, %eax
     mov $15, %edi
-    mov %rbp, %rsi
+    mov %r15, %rsi
     xor %edx, %edx
     xor %r10d, %r10d
     xor %r8d, %r8d
     syscall
-1:  int3
+1:  mov $UPCALL_NUMBER, %eax
+    syscall
+    int3
     .section .note.GNU-stack, "", @progbits

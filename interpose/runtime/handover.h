@@ -1,16 +1,11 @@
-/* A descriptor from the server by SCM_RIGHTS, where /proc/<server>/fd cannot be opened (other credentials, other
- * namespaces, no /proc), and executing what a plan says. */
+/* A descriptor from the server where /proc/<server>/fd cannot be opened (other credentials, other namespaces, no /proc),
+ * and executing what a plan says. */
 #ifndef HEPWRAP_HANDOVER_H
 #define HEPWRAP_HANDOVER_H
 #include "rows.h"
 #include "standin.h"
 
-enum { AF_UNIX = 1, SOCK_SEQPACKET = 5, SOCK_CLOEXEC = 02000000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_NOSIGNAL = 0x4000 };
-
-/* What is sent to the server: which inode, and how it is to be opened. */
-struct wish {
-    u64 token, inode_at, flags;
-};
+enum { AF_UNIX = 1, SOCK_SEQPACKET = 5, SOCK_CLOEXEC = 02000000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_DONTWAIT = 0x40 };
 
 /* One message with one descriptor (man 3 cmsg, man 7 unix). */
 struct parcel {
@@ -19,46 +14,45 @@ struct parcel {
     struct { u64 length; i32 level, type; i32 fd, pad; } rights;
 };
 
-/* The descriptor as lowest free number, as open gives it; a negative errno. */
-static __attribute__((noinline)) long hand_over(const struct inode *inode, int flags)
+/* The descriptor that waits in the socket, or -EMFILE: the kernel drops what finds no room. */
+static __attribute__((noinline)) long receive(int socket, int close_on_exec)
 {
-    union { struct wish wish; struct parcel parcel; } m;
-    const struct header *index = index_of();
-    long s = raw3(NR_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (s < 0)
-        return s;
-    long r = raw3(NR_connect, s, index->address, index->address_length);
-    if (r < 0)
-        goto out;
-    m.wish = (struct wish){index->token, offset_of(inode), (u64)(u32)flags};
-    r = raw6(NR_sendto, (u64)s, (u64)&m.wish, sizeof m.wish, MSG_NOSIGNAL, 0, 0);
-    if (r < 0)
-        goto out;
-    i32 code = -EIO;
-    zero(&m.parcel, sizeof m.parcel);
-    m.parcel.part.base = (u64)&code;
-    m.parcel.part.length = sizeof code;
-    m.parcel.iov = (u64)&m.parcel.part;
-    m.parcel.iov_length = 1;
-    m.parcel.control = (u64)&m.parcel.rights;
-    m.parcel.control_length = sizeof m.parcel.rights;
-    m.parcel.rights.fd = -1;
-    r = raw3(NR_recvmsg, s, &m.parcel, flags & O_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
-    if (r < 0)
-        goto out;
-    if (m.parcel.rights.fd < 0 || !m.parcel.control_length) {
-        r = code ? code : -EIO;
-        goto out;
-    }
-    r = raw3(NR_dup3, m.parcel.rights.fd, s, flags & O_CLOEXEC); /* over the socket: the number open would have given */
-    raw1(NR_close, m.parcel.rights.fd);
-    return r;
-out:
-    raw1(NR_close, s);
-    return r == -EINTR || r == -EMFILE || r == -ENFILE ? r : -EIO;
+    struct parcel m;
+    char byte;
+    zero(&m, sizeof m);
+    m.part.base = (u64)&byte;
+    m.part.length = sizeof byte;
+    m.iov = (u64)&m.part;
+    m.iov_length = 1;
+    m.control = (u64)&m.rights;
+    m.control_length = sizeof m.rights;
+    long r = raw3(NR_recvmsg, socket, &m, MSG_DONTWAIT | close_on_exec);
+    return r < 0 ? -EIO : m.control_length ? m.rights.fd : -EMFILE;
 }
 
-/* A descriptor of the stand-in and of nothing else: by name, after two failures by socket; STALE: try again. */
+/* The descriptor as lowest free number, as open gives it; a negative errno.  The server sends it through a pair of sockets
+ * whose other end the tracer takes, so that nothing needs a name. */
+static __attribute__((noinline)) long hand_over(const struct inode *inode, int flags)
+{
+    i32 pair[2];
+    long r = raw4(NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+    if (r < 0)
+        return r;
+    u64 target = ask(offset_of(inode), (u64)(u32)pair[1], REASON_GIVE | (u64)(u32)flags << 32, 0);
+    raw1(NR_close, pair[1]);
+    r = -(long)TARGET_VALUE(target);
+    if (!r)
+        r = receive(pair[0], flags & O_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+    if (r < 0) {
+        raw1(NR_close, pair[0]);
+        return r;
+    }
+    long fd = raw3(NR_dup3, r, pair[0], flags & O_CLOEXEC); /* over the socket: the number open would have given */
+    raw1(NR_close, r);
+    return fd;
+}
+
+/* A descriptor of the stand-in and of nothing else: by name, after two failures through the server; STALE: try again. */
 static __attribute__((noinline)) long open_certainly(const struct inode *inode, int flags, u32 tries)
 {
     long fd = tries < 2 ? open_standin(inode, flags) : hand_over(inode, flags);

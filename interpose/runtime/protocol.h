@@ -15,7 +15,8 @@
 #ifndef __ASSEMBLER__
 enum reason {
     REASON_ASK = 0,    /* the index does not know */
-    REASON_STALE = 1,  /* the stand-in could not be opened through /proc: hand it over by a socket */
+    REASON_STALE = 1,  /* what the index knew was wrong, or the stand-in could not be opened through /proc */
+    REASON_GIVE = 2,   /* open the stand-in of the inode in r12 and send it through the other end of the socket r13 */
 };
 #endif
 
@@ -33,7 +34,7 @@ struct image_head {
     unsigned int entry;     /* a caught system call: rax number, rcx return address */
     unsigned int ready;     /* from here on r15 is the frame; before, a fault is the program's stack running out */
     unsigned int fault;     /* r15 frame: returns -EFAULT */
-    unsigned int bootstrap; /* maps the index after an exec, then int3 */
+    unsigned int bootstrap; /* maps the index after an exec, ends in UPCALL_NUMBER */
     unsigned int size;      /* of the whole image */
 };
 #endif

@@ -72,7 +72,6 @@ static const struct {
     CONSTANT(TARGET_DATA),    CONSTANT(TARGET_PLAN),    CONSTANT(HEADER_HOST_PREFIX),
     CONSTANT(INODE_SEARCHED), CONSTANT(INODE_READ_YES), CONSTANT(INODE_EXEC_YES),
     CONSTANT(INODE_EXEC_NO),  CONSTANT(INODE_COMPLETE), CONSTANT(INODE_UNCHECKED),
-    {"ADDRESS_AT", (long)offsetof(struct header, address)},
 };
 
 /* {field: (code, offset)}, a new reference, or NULL. */

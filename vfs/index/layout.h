@@ -51,7 +51,6 @@ enum inode_flag {
 struct header {
 #include "layout.def"
     char prefix[64];
-    char address[64]; /* sockaddr_un of the abstract socket */
 };
 #undef STRUCT_header
 #define STRUCT_table
