@@ -102,21 +102,22 @@ static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
 }
 
 /* Does the host itself have the directory, and not the name in it?  linkat says so without a trace: it looks up the
- * directory, then the name, and only then sees that the other file is on another mount (or that this one is read-only). */
+ * directory, then the name, and only then sees that /proc is on another mount (or that this one is read-only). */
 static inline int is_missing_on_host(int dirfd, const char *path)
 {
-    static const char elsewhere[] = "/proc/self/status";
+    static const char elsewhere[] = "/proc";
     long r = raw5(NR_linkat, AT_FDCWD, elsewhere, dirfd, path, 0);
     return r == -EXDEV || r == -EROFS;
 }
 
 /* Could this path lead to us, other than by starting below the prefix?  `failed`: the kernel has not come to an end, and
- * a host without a /cvmfs has sent it nowhere else. */
+ * a host without a /cvmfs has sent it nowhere else.  In the order of what it costs: most paths that are missing on the
+ * host have no link in front of what is missing. */
 static inline int could_be_ours(int dirfd, const char *path, int failed)
 {
     if (is_of_task(path))
         return 0;
-    return mentions_prefix(path) || (!(failed && is_missing_on_host(dirfd, path)) && may_turn_off(dirfd, path));
+    return mentions_prefix(path) || (may_turn_off(dirfd, path) && !(failed && is_missing_on_host(dirfd, path)));
 }
 
 /* A path of the host that the server has written down as the kernel's, else it is asked. */
