@@ -15,6 +15,7 @@
 #include "../runtime/protocol.h"
 
 #define TEXT_LIMIT 4096
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 #define ARGV_LIMIT (1U << 20) /* pointers: more than the kernel takes (MAX_ARG_STRINGS is larger, memory is not) */
 
 /* One caught call that the runtime could not answer. */
@@ -59,9 +60,21 @@ struct space {
     struct site sites[SITE_LIMIT];
 };
 
+enum { DEFAULT = 0, IGNORED = 1 }; /* SIG_DFL and SIG_IGN as numbers */
+#define SIGNAL_BIT(signal) (1UL << ((signal) - 1)) /* in masks of the kernel's */
+#define FAULT_SIGNALS 2
+
+/* What a program has set for a signal that bad pointers raise. */
+struct disposition {
+    uint64_t handler;           /* its sa_handler */
+    bool once;                  /* SA_RESETHAND */
+    bool unknown;               /* a handler that was set before we could see it */
+};
+
 /* Shared by CLONE_SIGHAND: dispositions of signals. */
 struct handlers {
     uint32_t sharers;
+    struct disposition of[FAULT_SIGNALS];
 };
 
 /* Shared by CLONE_THREAD. */
@@ -78,6 +91,12 @@ struct task {
     struct handlers *handlers;
     struct process *process;
     struct injection *injection; /* NULL but from an exec to the program's first instruction */
+    struct redirected {         /* the last call that came by a trap: stack pointer, way back, signal mask */
+        uint64_t stack, back, mask;
+    } last;
+    struct passed {             /* where it was when a signal was passed on to it in the runtime; zeros: elsewhere */
+        uint64_t at, stack;
+    } passed;
 };
 
 struct tracer {
@@ -131,9 +150,8 @@ void questions_close(struct tracer *tracer);
 /* Remembers (execfn or comm not 0) or forgets what a task will be called; false where memory is short. */
 bool fame_set(struct tracer *tracer, pid_t task, uint64_t execfn, uint64_t comm);
 struct fame fame_take(struct tracer *tracer, pid_t task);
-/* Handles an upcall stop: changes the registers as protocol.h says; refuse() where nothing can be asked. */
+/* Handles an upcall stop: changes the registers as protocol.h says. */
 void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
-void upcall_refuse(struct user_regs_struct *regs, int64_t code);
 
 /* inject.c: maps the runtime into a new program.  false: it cannot be served, tracer->failure says why. */
 bool inject_begin(struct tracer *tracer, struct task *task, struct fame fame); /* at PTRACE_EVENT_EXEC */
@@ -164,6 +182,20 @@ uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs,
 bool patch_breakpoint(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 /* SIGSEGV in a stub that the program has unmapped: true, the site is as it was, and rip is there. */
 bool patch_lost(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+
+/* dispositions.c */
+struct disposition *disposition_of(struct handlers *handlers, int signal); /* NULL: not remembered */
+uint64_t signals_in_status(pid_t task, const char *field); /* SigBlk, SigIgn ... of /proc/PID/status; 0 where there is none */
+void dispositions_look(struct handlers *handlers, pid_t task); /* of a task whose past we have not seen */
+void dispositions_executed(struct handlers *handlers); /* what an exec makes of them */
+void disposition_delivered(struct tracer *tracer, pid_t task, int signal); /* its handler is about to be called */
+/* A caught rt_sigaction of SIGSEGV or SIGBUS, to its end.  *ended: as of patch(). */
+void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, bool from_runtime, int *ended);
+
+/* faults.c */
+void redirected(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs); /* regs as the trap found them */
+void signal_passed(struct tracer *tracer, pid_t task); /* any signal, before it is delivered */
+bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal); /* true: it was one, and the task goes on */
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -70,8 +71,17 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         RETURN(code, SECCOMP_RET_TRACE);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
-    case SIGNAL: /* dispositions are not needed yet: see docs/decisions */
+    case SIGNAL: /* the runtime's own are caught too */
+        LOAD_WORD(code, OFFSET(args[0]));
+        SKIP_IF(code, BPF_JEQ, SIGSEGV, 2);
+        SKIP_IF(code, BPF_JEQ, SIGBUS, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
+        LOAD_WORD(code, OFFSET(args[1]));
+        SKIP_UNLESS(code, BPF_JEQ, 0, 3); /* who only asks changes nothing */
+        LOAD_WORD(code, OFFSET(args[1]) + 4);
+        SKIP_UNLESS(code, BPF_JEQ, 0, 1);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        RETURN(code, SECCOMP_RET_TRACE);
         return;
     case KEEP: /* nothing else lies in these 4 GiB: whoever unmaps what he does not know is told that it is done */
         LOAD_WORD(code, OFFSET(args[0]) + 4);

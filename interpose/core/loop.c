@@ -10,18 +10,18 @@
 #include <unistd.h>
 #include "core.h"
 
-#define CODE_KERNEL_FAULT 0 /* si_code above: the kernel saw the fault itself (sigaction(2)) */
-
 static const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
                             PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 
 int tracer_attach(struct tracer *tracer, pid_t first)
 {
+    struct task *task = task_begins(tracer, first);
     tracer->first = first;
-    if (!task_begins(tracer, first)) {
+    if (!task) {
         errno = ENOMEM;
         return -1;
     }
+    dispositions_look(task->handlers, first);
     return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
 }
 
@@ -46,6 +46,8 @@ static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct 
         on_wait(tracer, task, ended);
         return;
     }
+    if (regs->rcx == regs->rip)
+        redirected(tracer, task, regs);
     regs->rax = regs->orig_rax;
     regs->orig_rax = (uint64_t)-1;
     regs->rip = tracer->base + tracer->head->entry;
@@ -61,6 +63,12 @@ static void end_unless(struct tracer *tracer, pid_t task, bool served)
         return;
     tracer->counters.lost++;
     kill(task, SIGKILL);
+}
+
+static void skip_call(struct user_regs_struct *regs, int64_t result)
+{
+    regs->orig_rax = (uint64_t)-1;
+    regs->rax = (uint64_t)result;
 }
 
 static void on_seccomp(struct tracer *tracer, pid_t task)
@@ -80,14 +88,21 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         go_on(task, 0);
         return;
     }
-    if (regs.orig_rax != UPCALL_NUMBER) {
+    if (regs.orig_rax == SYS_rt_sigaction) {
+        int ended;
+        on_sigaction(tracer, task, &regs, in_runtime(tracer, regs.rip), &ended);
+        if (ended)
+            on_wait(tracer, task, ended);
+        return;
+    }
+    if (regs.orig_rax != UPCALL_NUMBER && !in_runtime(tracer, regs.rip)) {
         redirect(tracer, task, &regs);
         return;
     }
-    if (in_runtime(tracer, regs.rip))
+    if (regs.orig_rax == UPCALL_NUMBER && in_runtime(tracer, regs.rip))
         upcall(tracer, task, &regs);
     else
-        upcall_refuse(&regs, -ENOSYS);
+        skip_call(&regs, -ENOSYS); /* also what a filter of the program's own wants a tracer for: there is none */
     ptrace(PTRACE_SETREGS, task, NULL, &regs);
     go_on(task, 0);
 }
@@ -100,26 +115,6 @@ static void on_exec(struct tracer *tracer, pid_t task)
     struct task *new = task_executed(tracer, (pid_t)former, task);
     end_unless(tracer, task, new && inject_begin(tracer, new, fame_take(tracer, (pid_t)former)));
     go_on(task, 0);
-}
-
-/* A fault inside the runtime is a bad pointer of the program's: EFAULT, as the kernel's own exception table makes it. */
-static bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal)
-{
-    struct user_regs_struct regs;
-    siginfo_t info;
-    if (signal != SIGSEGV && signal != SIGBUS)
-        return false;
-    if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0 || !in_runtime(tracer, regs.rip) ||
-        ptrace(PTRACE_GETSIGINFO, task, NULL, &info) < 0 || info.si_code <= CODE_KERNEL_FAULT)
-        return false;
-    if (regs.rip - tracer->base >= tracer->head->entry && regs.rip - tracer->base < tracer->head->ready)
-        return false; /* less than STACK_LIMIT bytes of stack are left: the program's own stack overflow */
-    regs.rip = tracer->base + tracer->head->fault;
-    regs.orig_rax = (uint64_t)-1;
-    tracer->counters.faults++;
-    ptrace(PTRACE_SETREGS, task, NULL, &regs);
-    go_on(task, 0);
-    return true;
 }
 
 /* A fault that a patched site has made, not the program. */
@@ -201,6 +196,8 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
     else if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
         return;
     tracer->counters.signals++;
+    disposition_delivered(tracer, task, signal);
+    signal_passed(tracer, task);
     go_on(task, signal);
 }
 

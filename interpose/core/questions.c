@@ -207,7 +207,7 @@ static long fill(pid_t task, struct question *question)
     return 0;
 }
 
-void upcall_refuse(struct user_regs_struct *regs, int64_t code)
+static void upcall_refuse(struct user_regs_struct *regs, int64_t code)
 {
     regs->orig_rax = (uint64_t)-1;
     regs->rax = (uint64_t)code;

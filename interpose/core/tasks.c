@@ -169,8 +169,10 @@ struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
     if (task && handlers) {
         let_go(task->handlers);
         task->handlers = handlers;
+        dispositions_executed(handlers);
     } else {
         let_go(handlers);
+        dispositions_look(task ? task->handlers : NULL, id);
     }
     return task;
 }
@@ -192,6 +194,7 @@ pid_t task_ended(struct tracer *tracer, pid_t id)
                 tracer->parked--;
                 task->space = made(sizeof *task->space);
                 task->handlers = made(sizeof *task->handlers);
+                dispositions_look(task->handlers, task->id);
                 task->process = made(sizeof *task->process);
                 tracer->strangers = true;
                 return task->id;

@@ -24,6 +24,8 @@ struct frame {
     u64 number;
     u64 back;  /* where to return to */
 };
+_Static_assert(__builtin_offsetof(struct frame, number) == FRAME_NUMBER, "protocol.h");
+_Static_assert(__builtin_offsetof(struct frame, back) == FRAME_BACK, "protocol.h");
 register struct frame *f __asm__("r15");
 
 /* Results that no program sees. */

@@ -7,9 +7,10 @@
 hepwrap_image:
     .quad IMAGE_MAGIC
     .long hepwrap_entry - hepwrap_image
-    .long hepwrap_ready - hepwrap_image
     .long hepwrap_fault - hepwrap_image
+    .long hepwrap_mend - hepwrap_image
     .long hepwrap_bootstrap - hepwrap_image
+    .long hepwrap_code - hepwrap_image
     .long hepwrap_end - hepwrap_image
 
     .text
@@ -19,6 +20,7 @@ hepwrap_entry:
     jae hepwrap_not_ours
     bt %rax, hepwrap_ours(%rip)
     jnc hepwrap_not_ours
+    testb $0, -STACK_LIMIT(%rsp) /* a stack that ends too early faults here, and nowhere behind */
     lea -128(%rsp), %rsp
     push %r15
     push %r14
@@ -35,7 +37,6 @@ hepwrap_entry:
     push %rdi
     lea -32(%rsp), %rsp
     mov %rsp, %r15
-hepwrap_ready:
     call hepwrap_main
 hepwrap_leave:
     lea 32(%r15), %rsp
@@ -60,6 +61,31 @@ hepwrap_not_ours:
     lea -2(%rcx), %rcx
     jmp *%rcx
 
+/* After a fault whose signal may have been reset, all signals blocked: rdi = the signal, rbx = its handler before,
+ * r12 = the mask to go on with, r13 = that mask if the signal has been reset.  Of the frame only the way back counts. */
+hepwrap_mend:
+    mov $13, %eax
+    xor %esi, %esi
+    mov %r15, %rdx
+    mov $8, %r10d
+    syscall
+    test %rax, %rax
+    jnz 1f
+    cmp %rax, (%r15)
+    jne 1f
+    mov %r13, %r12
+    mov %rbx, (%r15)
+    mov $13, %eax
+    mov %r15, %rsi
+    xor %edx, %edx
+    syscall
+1:  mov %r12, FRAME_NUMBER(%r15)
+    mov $14, %eax
+    mov $2, %edi
+    lea FRAME_NUMBER(%r15), %rsi
+    xor %edx, %edx
+    mov $8, %r10d
+    syscall
 hepwrap_fault:
     mov $-14, %rax
     jmp hepwrap_leave
@@ -92,4 +118,5 @@ hepwrap_bootstrap:
 1:  mov $UPCALL_NUMBER, %eax
     syscall
     int3
+hepwrap_code:
     .section .note.GNU-stack, "", @progbits

@@ -26,15 +26,22 @@ enum reason {
 /* Numbers below this have a bit in hepwrap_ours. */
 #define OURS_BITS 512
 
+/* The frame of a call, at r15 in compiled code: where its number stands (no longer needed at the end), where it returns
+ * to, and how far above it the caller's stack pointer is. */
+#define FRAME_NUMBER 80
+#define FRAME_BACK 88
+#define FRAME_BYTES 264
+
 /* Words at the head of the image, after the header's magic: offsets of what the tracer jumps to. */
 #define IMAGE_MAGIC 0x31676d6970776568UL
 #ifndef __ASSEMBLER__
 struct image_head {
     unsigned long magic;
     unsigned int entry;     /* a caught system call: rax number, rcx return address */
-    unsigned int ready;     /* from here on r15 is the frame; before, a fault is the program's stack running out */
     unsigned int fault;     /* r15 frame: returns -EFAULT */
+    unsigned int mend;      /* r15 frame: sets a signal that the kernel has reset, and the mask; then -EFAULT */
     unsigned int bootstrap; /* maps the index after an exec, ends in UPCALL_NUMBER */
+    unsigned int code;      /* from here on r15 is the frame, and a fault is a bad pointer; before, the stack's end */
     unsigned int size;      /* of the whole image */
 };
 #endif

@@ -64,6 +64,8 @@ def test_a_guest_can_be_linked_statically(guests: Guests) -> None:
         ("exec_variants", "{t}/sub"),
         ("threads", "3 {t}/file {t}/empty {t}/missing {t}/sub/other"),
         ("bad_pointers", "{t}/file {t}/sub {t}/link"),
+        ("fault_states", "{t}/file open alone all"),
+        ("fault_corners", "{t}/file"),
         ("bare_static", "{t}/sub/other"),
         ("small_stack", "0 {t}/file"),
         ("keeps_registers", "{t}/file {t}/missing"),

@@ -130,7 +130,6 @@ def test_an_exec_gives_the_errno_of_the_kernel(oracle: Oracle, user: bool, path:
     assert ours == native
 
 
-@pytest.mark.xfail(strict=True, reason="the kernel has reset a blocked or ignored SIGSEGV before the tracer sees it")
 def test_a_bad_pointer_leaves_a_blocked_or_ignored_sigsegv_as_it_is(oracle: Oracle) -> None:
     native, ours = oracle.both("bad_pointers", *(f"{MOUNT}/{name}" for name in ("file", "dir", "link")), user=False)
     assert ours == native

@@ -1,0 +1,55 @@
+"""Bad pointers leave SIGSEGV and SIGBUS as the kernel leaves them: handlers, flags, masks, and then a real fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers.oracle import MOUNT, Oracle
+
+ENGINES = ("patched", "no-patch")
+FILES = (f"{MOUNT}/file", "/oracle/host/real")
+
+
+@pytest.fixture(params=ENGINES)
+def flags(request: pytest.FixtureRequest) -> list[str]:
+    """Both ways in which a call comes into the runtime."""
+    return ["--no-patch"] if request.param == "no-patch" else []
+
+
+def both(oracle: Oracle, flags: list[str], guest: str, *words: str, user: bool) -> tuple[str, str]:
+    command = [str(oracle.guests.path(guest)), *words]
+    return oracle.native(command, user=user), oracle.interposed(command, user=user, flags=flags)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_bad_pointers_leave_handlers_and_masks_as_they_were(
+    oracle: Oracle, flags: list[str], user: bool, file: str
+) -> None:
+    """24 states: default, ignored, handled (on a stack, once), nothing or everything blocked, both signals."""
+    native, ours = both(oracle, flags, "fault_states", file, "open", "all", user=user)
+    assert native.count("as it was, mask as it was,") == 24
+    assert ours == native
+
+
+def test_a_signal_that_is_blocked_alone_stays_blocked_where_the_call_was_trapped(oracle: Oracle) -> None:
+    native, ours = both(oracle, ["--no-patch"], "fault_states", FILES[0], "alone", user=False)
+    assert native.count("as it was, mask as it was,") == 12
+    assert ours == native
+
+
+def test_what_cannot_be_known_of_a_signal_blocked_alone(oracle: Oracle) -> None:
+    """Decision 8: not blocked any more where it has no handler and the call came by a patched site; nothing else."""
+    native, ours = both(oracle, [], "fault_states", FILES[0], "alone", user=False)
+    pairs = [(n, o) for n, o in zip(native.splitlines(), ours.splitlines(), strict=True) if n != o]
+    assert len(pairs) == 6
+    for kernel, wrapped in pairs:
+        assert kernel.split()[1] in ("default,", "ignored,", "ignored")
+        assert wrapped == kernel.replace("mask as it was", "mask CHANGED")
+
+
+def test_the_corners_of_a_fault_are_the_kernels(oracle: Oracle, flags: list[str], user: bool) -> None:
+    """Pending already, sent by others, handled once, inherited, shared, set half-way, and no room for a frame."""
+    native, ours = both(oracle, flags, "fault_corners", FILES[0], user=user)
+    assert native.count("EFAULT") > 30
+    assert native.count("no room for a frame\n") == 20
+    assert ours == native
