@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "../runtime/rows.h"
 #include "core.h"
+#include "sites.h"
 
 extern const char hepwrap_runtime[], hepwrap_runtime_end[];
 __asm__(".section .rodata\n.balign 64\n.globl hepwrap_runtime, hepwrap_runtime_end\n.hidden hepwrap_runtime\n"
@@ -287,6 +288,31 @@ static PyObject *core_rows(PyObject *module, PyObject *unused)
     return list;
 }
 
+/* displaced_length(behind): of the bytes behind a call, as patching sees them */
+static PyObject *core_displaced_length(PyObject *module, PyObject *args)
+{
+    const uint8_t *behind;
+    Py_ssize_t size;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#", &behind, &size))
+        return NULL;
+    return PyLong_FromUnsignedLong(displaced_length(behind, size < MOST_DISPLACED ? (unsigned)size : MOST_DISPLACED));
+}
+
+/* makes_only(before, number): of the NUMBER_BYTES bytes before a call */
+static PyObject *core_makes_only(PyObject *module, PyObject *args)
+{
+    const uint8_t *before;
+    Py_ssize_t size;
+    unsigned long long number;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#K", &before, &size, &number))
+        return NULL;
+    if (size != NUMBER_BYTES)
+        return PyErr_Format(PyExc_ValueError, "%zd bytes, not the %d before a call", size, NUMBER_BYTES);
+    return PyBool_FromLong(makes_only(before, number));
+}
+
 static PyMethodDef core_methods[] = {
     {"image", core_image, METH_NOARGS, "image() -> bytes of the runtime"},
     {"map_world", core_map_world, METH_VARARGS, "map_world(fd, window) -> base address"},
@@ -294,6 +320,8 @@ static PyMethodDef core_methods[] = {
     {"execute", core_execute, METH_VARARGS, "execute(base, path, argv, environment) -> errno"},
     {"drop_capabilities", core_drop_capabilities, METH_VARARGS, "drop_capabilities(keep=0): of this thread; keep: a bit set"},
     {"rows", core_rows, METH_NOARGS, "rows() -> the table of system calls"},
+    {"displaced_length", core_displaced_length, METH_VARARGS, "displaced_length(behind) -> bytes to move, or 0"},
+    {"makes_only", core_makes_only, METH_VARARGS, "makes_only(before, number) -> bool"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -2,13 +2,17 @@
 #include <string.h>
 #include "sites.h"
 
-/* One instruction that may stand behind a call: what its first bytes must be, under a mask, and how long it is. */
+/* One instruction that may stand behind a call: what its first bytes must be, under a mask, and how long it is;
+ * length 0: it is not to be moved, whatever a later row says. */
 struct form {
     uint8_t length, tested;
     uint8_t value[3], mask[3];
 };
 
 static const struct form forms[] = {
+    {0, 3, {0x48, 0x89, 0xc4}, {0xff, 0xff, 0xff}}, /* mov %rax,%rsp: the stub's stack is the program's */
+    {0, 3, {0x48, 0x63, 0xe0}, {0xff, 0xff, 0xff}}, /* movslq %eax,%rsp */
+    {0, 2, {0x89, 0xc4}, {0xff, 0xff}},             /* mov %eax,%esp */
     {6, 2, {0x48, 0x3d}, {0xff, 0xff}},             /* cmp $imm32,%rax */
     {5, 1, {0x3d}, {0xff}},                         /* cmp $imm32,%eax */
     {4, 3, {0x48, 0x83, 0xf8}, {0xff, 0xff, 0xff}}, /* cmp $imm8,%rax */
@@ -28,7 +32,7 @@ static unsigned length_of_one(const uint8_t *at, unsigned available)
 {
     for (unsigned i = 0; i < FORM_COUNT; i++) {
         const struct form *form = &forms[i];
-        bool same = form->length <= available;
+        bool same = form->tested <= available && form->length <= available;
         for (unsigned byte = 0; same && byte < form->tested; byte++)
             same = (at[byte] & form->mask[byte]) == form->value[byte];
         if (same)
