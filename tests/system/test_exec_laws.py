@@ -1,0 +1,130 @@
+"""What happens at an exec is what happens natively, at whatever moment, and costs a known number of stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import tiny_elf
+from tests.helpers.faulty_repository import ENGINES, FaultyRepository, parametrised
+from tests.helpers.guests import Guests
+from tests.helpers.launches import Launches, one_sentence
+from tests.helpers.unprivileged import Unprivileged
+
+#: Tracer stops of one exec: the event, the open of the image, the end of the injection.
+STOPS = 3
+#: What the rest of that exec costs a program that begins with nothing patched: the call, caught, and its question.
+CALL = 2
+
+
+@pytest.fixture(params=ENGINES)
+def served(request: pytest.FixtureRequest, unprivileged: Unprivileged) -> Iterator[FaultyRepository]:
+    yield from parametrised(unprivileged, request.param)
+
+
+@pytest.fixture
+def launches(served: FaultyRepository) -> Launches:
+    """As an ordinary user."""
+    return served.launches
+
+
+def natively(launches: Launches, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """The same by the same user without hepwrap."""
+    return subprocess.run(
+        launches.native(*command), env=launches.environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_an_exec_is_three_stops(launches: Launches, guests: Guests) -> None:
+    stops = {}
+    for times in (10, 30):
+        report = launches.home / f"stats-{times}"
+        done = launches.having(f"--stats={report}").run(guests.path("exec_chain", static=True), str(times), "plain")
+        assert done.returncode == 0, done.stderr
+        tracer = json.loads(report.read_text())["tracer"]
+        stops[times] = tracer["stops"] - tracer["redirects"] - tracer["upcalls"]
+    assert stops[30] - stops[10] == 20 * STOPS
+
+
+@pytest.mark.parametrize("how", ["plain", "trap-ignored", "trap-blocked", "trap-pending", "timers", "all-blocked"])
+@pytest.mark.parametrize("static", [True, False])
+def test_signals_are_inherited_as_natively(launches: Launches, guests: Guests, how: str, static: bool) -> None:
+    command = guests.path("exec_chain", static=static), "10", how
+    assert launches.run(*command).stdout == natively(launches, *command).stdout != ""
+
+
+def test_a_full_table_of_descriptors_is_executed_with_and_kept(launches: Launches, guests: Guests) -> None:
+    """As long as the hard limit leaves room; the soft one is what it was."""
+    command = "bash", "-c", f"ulimit -Sn 64; exec {guests.path('exec_chain', static=True)} 5 table-full"
+    done = launches.run(*command)
+    assert done.stdout.startswith("64 descriptors\n"), done.stderr
+    assert "limit 7: 64 " in done.stdout
+    assert done.stdout == natively(launches, *command).stdout
+
+
+def test_a_table_full_up_to_the_hard_limit_is_one_sentence(launches: Launches, guests: Guests) -> None:
+    chain = guests.path("exec_chain", static=True)
+    done = launches.run("bash", "-c", f"ulimit -n 64; {chain} 5 table-full; echo status $?")
+    assert done.stdout == "status 137\n"
+    assert re.fullmatch(
+        r"process \d+ cannot be served: opening the runtime: Too many open files; leave it a descriptor below its ulimit -n",
+        done.stderr.splitlines()[-1].removeprefix("hepwrap: "),
+    )
+
+
+def test_less_address_space_than_the_index_takes_is_more_for_the_program(launches: Launches, guests: Guests) -> None:
+    """What is taken is added to the soft limit, once."""
+    done = launches.run(guests.path("exec_chain"), "5", "space-low")
+    assert done.stdout == natively(launches, guests.path("exec_chain"), "5", "space-low").stdout != ""
+    script = "ulimit -Sv 400000; sh -c 'ulimit -Sv; sh -c \"ulimit -Sv\"'"
+    once, twice = map(int, launches.run("bash", "-c", script).stdout.split())
+    assert once == twice > 400000
+
+
+def test_a_hard_limit_of_address_space_below_the_index_is_one_sentence(launches: Launches) -> None:
+    done = launches.run("bash", "-c", "ulimit -v 400000; /bin/true; echo status $?")
+    assert done.stdout == "status 137\n"
+    assert "cannot be served: mapping the index: Cannot allocate memory; raise its ulimit -v" in done.stderr
+
+
+@pytest.mark.parametrize("name", tiny_elf.UNUSUAL)
+def test_a_program_begins_wherever_it_begins_natively(launches: Launches, name: str) -> None:
+    settings, expected = tiny_elf.UNUSUAL[name]
+    program = tiny_elf.write(launches.home / "tiny", **settings)  # type: ignore[arg-type]
+    assert natively(launches, program).returncode == expected
+    done = launches.run("sh", "-c", f"{program}; echo $?; {program}; echo $?")
+    status = expected if expected >= 0 else 128 - expected
+    assert done.stdout == f"{status}\n{status}\n"
+    assert "cannot be served" not in done.stderr
+    assert launches.run(program).returncode == expected
+
+
+def test_a_program_that_nobody_may_read_is_one_sentence(launches: Launches, guests: Guests) -> None:
+    program = launches.home / "unreadable"
+    program.write_bytes(guests.path("exec_chain", static=True).read_bytes())
+    program.chmod(0o111)
+    done = launches.run("sh", "-c", f"{program} 0 plain; echo $?")
+    assert done.stdout == "137\n"
+    assert "reading and writing its memory: Permission denied" in one_sentence(done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize("words", ["kill 300", "stop 300", "many 64"])
+def test_an_exec_can_be_interrupted_at_any_moment(launches: Launches, guests: Guests, words: str) -> None:
+    done = launches.run(guests.path("exec_storm", static=True), *words.split())
+    assert (done.stdout, done.stderr, done.returncode) == ("0 wrong\n", "", 0)
+
+
+def test_killing_the_whole_job_in_a_storm_of_execs_leaves_nothing(launches: Launches, guests: Guests) -> None:
+    storm = f"{guests.path('exec_storm', static=True)} many 8"
+    with launches.start("sh", "-c", f"echo begins; while :; do {storm}; done", stderr=subprocess.DEVNULL) as job:
+        assert [job.line() for _ in range(3)] == ["begins", "0 wrong", "0 wrong"]
+        os.kill(job.helper(), signal.SIGKILL)
+        assert job.wait() == -signal.SIGKILL
+        job.wait_for_the_end_of_all()
