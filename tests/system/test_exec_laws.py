@@ -74,7 +74,8 @@ def test_a_table_full_up_to_the_hard_limit_is_one_sentence(launches: Launches, g
     done = launches.run("bash", "-c", f"ulimit -n 64; {chain} 5 table-full; echo status $?")
     assert done.stdout == "status 137\n"
     assert re.fullmatch(
-        r"process \d+ cannot be served: opening the runtime: Too many open files; leave it a descriptor below its ulimit -n",
+        r"process \d+ cannot be served: opening the runtime: Too many open files; "
+        r"leave it a descriptor below its ulimit -n",
         done.stderr.splitlines()[-1].removeprefix("hepwrap: "),
     )
 
