@@ -57,8 +57,8 @@ def build_runtime(out: Path) -> Path:
     return out / "runtime.bin"
 
 
-# What objdump prints of a call within the section, or of one still to be relocated.
-CALL = re.compile(r"\b(?:call|jmp)\s+[0-9a-f]+ <([^>+]+)>|R_X86_64_PLT32\s+([^-+\s]+)")
+# What objdump prints of a call, or a jump to another function, within the section.
+CALL = re.compile(r"\b(call|j[a-z]+)\s+[0-9a-f]+ <([^>+]+)>")
 
 
 def check_stack(module: Path, usage: Path) -> int:
@@ -67,23 +67,27 @@ def check_stack(module: Path, usage: Path) -> int:
     limit = int(re.search(r"#define STACK_LIMIT (\d+)", protocol)[1])
     door = (RUNTIME / "entry_x86_64.S").read_text()
     fixed = 128 + 32 + 8 * door[: door.index("call hepwrap_main")].count("    push ")
+    # gcc counts the return address in; clones have no number there: "f.constprop", in objdump "f.constprop.0".
     frames = {line.split("\t")[0].split(":")[-1]: int(line.split("\t")[1]) for line in usage.read_text().splitlines()}
     listing = subprocess.run(["objdump", "-dr", str(module)], check=True, capture_output=True, text=True).stdout
     calls: dict[str, set[str]] = {}
+    jumps: dict[str, set[str]] = {}
     current = ""
     for line in listing.splitlines():
         if match := re.match(r"[0-9a-f]+ <([^>]+)>:", line):
             current = match[1]
         elif match := CALL.search(line):
-            calls.setdefault(current, set()).add(match[1] or match[2])
+            (calls if match[1] == "call" else jumps).setdefault(current, set()).add(match[2])
+
+    def frame(name: str) -> int:
+        return frames[name] if name in frames else frames[re.sub(r"\.\d+$", "", name)]
 
     def depth(name: str, above: tuple[str, ...] = ()) -> int:
         if name in above:
             raise SystemExit(f"the runtime must not recurse: {' -> '.join((*above, name))}")
-        below = calls.get(name, set()) - {name}
-        return (
-            frames[name] + 8 + max((depth(callee, (*above, name)) for callee in below if callee in frames), default=0)
-        )
+        called = max((depth(callee, (*above, name)) for callee in calls.get(name, ())), default=0)
+        instead = max((depth(callee, (*above, name)) for callee in jumps.get(name, set()) - {name}), default=0)
+        return max(frame(name) + called, instead)  # what is jumped to takes the place of the frame
 
     deepest = fixed + depth("hepwrap_main")
     if deepest > limit:

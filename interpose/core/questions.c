@@ -72,9 +72,7 @@ static struct slot *slot_at(const struct tracer *tracer, uint32_t number)
 
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 {
-    for (const unsigned char *byte = data; size--; byte++)
-        hash = hash_step(hash, *byte);
-    return hash;
+    return hash_word(hash, hash_text(data, size));
 }
 
 /* What the answer depends on: equal for a call that is made again after a signal.  Where its paths lie does not count. */
@@ -89,7 +87,7 @@ static uint64_t fingerprint(const struct question *question)
         if (!row || (i != row->path && i != row->second_path))
             hash = hash_bytes(hash, &question->arguments[i], sizeof question->arguments[i]);
     for (int i = 0; i < 3; i++) /* the NUL too, and a mark for none */
-        hash = texts[i] ? hash_bytes(hash, texts[i], strlen(texts[i]) + 1) : hash_step(hash, 1);
+        hash = texts[i] ? hash_bytes(hash, texts[i], strlen(texts[i]) + 1) : hash_word(hash, 1);
     return question->argv ? hash_bytes(hash, question->argv, question->argv_count * 8UL) : hash;
 }
 

@@ -21,7 +21,7 @@ enum reason {
 #endif
 
 /* Bytes the runtime may use below the caller's stack pointer, the 128 of the red zone included. */
-#define STACK_LIMIT 512
+#define STACK_LIMIT 472
 
 /* Numbers below this have a bit in hepwrap_ours. */
 #define OURS_BITS 512

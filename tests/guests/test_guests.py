@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +66,7 @@ def test_a_guest_can_be_linked_statically(guests: Guests) -> None:
         ("fault_states", "{t}/file open alone all"),
         ("fault_corners", "{t}/file"),
         ("bare_static", "{t}/sub/other"),
-        ("small_stack", "0 {t}/file"),
+        ("small_stack", "0 {t}/file {t}/sub"),
         ("keeps_registers", "{t}/file {t}/missing"),
         ("map_file", "{t}/file"),
         ("pass_descriptor", "{t}/file {t}/sub {t}/missing"),
@@ -106,8 +105,8 @@ def test_bad_pointers_are_efault_for_every_call(guests: Guests, tree: Path) -> N
 
 @pytest.mark.parametrize("size", [0, 1, 128, 384, 4096])
 def test_a_syscall_needs_no_stack_of_the_program(size: int, guests: Guests, tree: Path) -> None:
-    text = guests.run("small_stack", str(size), tree / "file")
-    assert text == f"stat: 0 mode={stat.S_IFREG | 0o644:06o}\nred zone kept: yes\nbytes changed above: 0\n"
+    text = guests.run("small_stack", str(size), tree / "file", tree / "sub")
+    assert text.count("red zone kept: yes, bytes changed above: 0\n") == text.count("\n") > 25
 
 
 def test_the_kernel_keeps_every_register_but_three(guests: Guests, tree: Path) -> None:

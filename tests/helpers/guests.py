@@ -17,6 +17,9 @@ import pytest
 
 SOURCES = Path(__file__).resolve().parents[1] / "guests"
 FLAGS = ("-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread")
+#: Bytes of stack that the runtime may use, as the build has checked it.
+_PROTOCOL = SOURCES.parents[1] / "interpose/runtime/protocol.h"
+STACK_LIMIT = _PROTOCOL.read_text().partition("#define STACK_LIMIT ")[2].split()[0]
 #: Guests without a libc say so in their first comment's last line.
 BARE_FLAGS = ("-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-static", "-nostdlib", "-ffreestanding")
 BARE_MARK = "Built without a libc"

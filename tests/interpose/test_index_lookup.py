@@ -64,7 +64,7 @@ class Launch:
         """As a program's stat(2) or lstat(2) that the index could not answer."""
         self.questions += 1
         number = STAT if follow else LSTAT
-        question = Question(0, os.getpid(), 0, follow, 0, number, (0,) * 6, base, 0, path, None, None, None)
+        question = Question(0, os.getpid(), 0, follow, 0, number, (0,) * 6, base, 0, path, None, None, None, -1)
         try:
             word, _ = HANDLERS["stat"](self.world, question)
         except HepwrapError as error:
@@ -216,6 +216,23 @@ def test_the_longest_path_is_found_and_one_byte_more_is_not(place: bytes) -> Non
     assert launch.ask(longest, True) == top + b"/file"
     assert launch.look(longest, True) == top + b"/file"
     assert launch.look(longest[: len(top)] + b"/" + longest[len(top) :], True) == "ENAMETOOLONG"
+
+
+def test_a_name_is_found_however_its_path_is_divided(place: bytes) -> None:
+    """Paths are hashed eight bytes at a time: directories and names of every length, in one piece and in two."""
+    lengths = range(1, 20)
+    files = {b"f" * length: File() for length in lengths}
+    launch = one_repository(Directory({b"d" * length: Directory(dict(files)) for length in lengths}), place)
+    top = place + b"/cvmfs/one.hep.example/"
+    for directory in (b"d" * length for length in lengths):
+        assert launch.ask(top + directory, True) == top + directory
+        at = launch.index.lookup(0, top + directory, True) & (1 << _index.TARGET_SHIFT) - 1
+        launch.ask(top + directory + b"/f", True)
+        for name in files:
+            found = top + directory + b"/" + name
+            asked = [(0, found), (at, name), (0, top + directory + b"/" + name[:-1] + b"g"), (at, name[:-1] + b"g")]
+            assert [launch.look(path, True, base) for base, path in asked] == [found, found, "ENOENT", "ENOENT"]
+            assert launch.look(b"./" + name, True, at) is None  # not known as it is written
 
 
 def test_a_link_in_a_listed_directory_is_not_confused_with_its_target(place: bytes) -> None:

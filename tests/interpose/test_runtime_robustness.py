@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.helpers.guests import STACK_LIMIT
 from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
 
 #: Every call of the table that takes a path, by number; {} is the path, the rest is harmless.
@@ -52,6 +53,18 @@ def script_of_bad_paths() -> list[str]:
 def test_a_bad_path_gives_every_call_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
     script = [line for line in script_of_bad_paths() if not line.startswith(("59 E", "322 i-100 E"))]
     agree(oracle, script, user=user, at_least=1000)
+
+
+def test_a_path_that_ends_with_its_page_is_read_to_its_end_and_no_further(oracle: Oracle, user: bool) -> None:
+    """Found, missing and without an end, of every length: whoever reads words must not touch the next page."""
+    script = []
+    for start in (HOST, f"{MOUNT}/many"):
+        script.append(f"80 s{start}")
+        for number in range(40):
+            name = f"entry-{number:03}-{'x' * (number % 40)}"
+            for path in (f"{MOUNT}/many/{name}", f"{MOUNT}/many/{name}y", name, f"../many/{name}", f"../many/{name}z"):
+                script += [f"{call} {kind}{path} t" for call in (4, 6) for kind in "Ee"]
+    agree(oracle, script, user=user, at_least=1600)
 
 
 def test_a_bad_place_for_the_result_gives_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
@@ -108,9 +121,10 @@ def test_a_program_that_unmaps_and_closes_what_it_does_not_know_is_served(oracle
     assert "munmap failed: 0\nstat: ok\n" in ours
 
 
-@pytest.mark.parametrize("size", ["512", "4096"])
+@pytest.mark.parametrize("size", [STACK_LIMIT, "4096"])
 def test_a_call_needs_no_more_stack_than_is_promised(oracle: Oracle, size: str) -> None:
-    native, ours = oracle.both("small_stack", size, f"{MOUNT}/file", user=False)
+    native, ours = oracle.both("small_stack", size, f"{MOUNT}/file", f"{MOUNT}/dir", user=False)
+    assert native.count("red zone kept: yes, bytes changed above: 0\n") > 25
     assert ours == native
 
 

@@ -129,7 +129,7 @@ static PyObject *index_hash(PyObject *object, PyObject *args)
     (void)object;
     if (!PyArg_ParseTuple(args, "y#", &text, &length))
         return NULL;
-    return PyLong_FromUnsignedLong(hash_bytes(text, (u64)length));
+    return PyLong_FromUnsignedLong(hash_text(text, (u64)length));
 }
 
 static PyObject *no_mailbox(unsigned int number)

@@ -4,17 +4,11 @@
  */
 #ifndef HEPWRAP_LOOKUP_H
 #define HEPWRAP_LOOKUP_H
-#include "layout.h"
+#include "hash.h"
 
-#define PATH_LIMIT 4096
 #define NAME_LIMIT 255
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 
-#define HASH_START 0xcbf29ce484222325UL
-static inline u64 hash_step(u64 hash, u8 byte)
-{
-    return (hash ^ byte) * 0x100000001b3UL; /* FNV-1a, 64 bit (RFC 9923) */
-}
 static inline u64 hash_identity(u64 device, u64 inode)
 {
     u64 h = (device * 0x9e3779b97f4a7c15UL) ^ inode;
@@ -36,9 +30,15 @@ static inline const void *at(const struct header *index, u64 offset)
     return (const char *)index + offset;
 }
 
-static inline int same(const char *a, const char *b, u32 length)
+static inline int same(const char *a, const char *b, u64 length)
 {
-    for (u32 i = 0; i < length; i++)
+    u64 i = 0;
+    for (; i + 8 <= length; i += 8)
+        if (*(const loose_word *)(a + i) != *(const loose_word *)(b + i))
+            return 0;
+    if (length >= 8) /* once more the last eight, which end where the text does */
+        return *(const loose_word *)(a + length - 8) == *(const loose_word *)(b + length - 8);
+    for (; i < length; i++)
         if (a[i] != b[i])
             return 0;
     return 1;
@@ -85,62 +85,73 @@ static inline u64 entry_target(const struct entry *entry, int follow)
     return follow ? LOAD(entry->follow) : LOAD(entry->nofollow);
 }
 
-/* A name in a directory that has been listed whole: its target, or ENOENT; unknown where that is not enough to know. */
-static inline u64 find_child(const struct header *index, const struct inode *dir, const char *text, u32 length,
-                             int follow)
+/* What a directory says of a name of that length that it has no entry for: unknown, where it has not been listed whole. */
+static inline u64 missing_in(const struct inode *dir, u64 length)
 {
-    if ((dir->st_mode & 0170000) != 0040000)
-        return TARGET(TARGET_UNKNOWN, 0);
-    if (!(LOAD(dir->flags) & INODE_COMPLETE) || length > NAME_LIMIT)
+    if ((dir->st_mode & 0170000) != 0040000 || !(LOAD(dir->flags) & INODE_COMPLETE) || length > NAME_LIMIT)
         return TARGET(TARGET_UNKNOWN, 0);
     if ((dir->flags & (INODE_SEARCHED | INODE_EXEC_YES)) != (INODE_SEARCHED | INODE_EXEC_YES) &&
         !(dir->flags & INODE_UNCHECKED))
         return TARGET(TARGET_ASK, 0);
-    struct name name = {at(index, dir->path_at), text, dir->path_length, length, hash_step(dir->path_hash, '/')};
-    for (u32 i = 0; i < length; i++)
-        name.hash = hash_step(name.hash, (u8)text[i]);
-    const struct entry *entry = find_entry(index, &name);
-    return entry ? entry_target(entry, follow) : TARGET(TARGET_ERRNO, 2);
+    return TARGET(TARGET_ERRNO, 2);
 }
 
-/* What `name` means, as far as the index knows.  `base`: the directory it is relative to, or 0. */
+/* The name at the end of a path, in the directory that the way to it leads to, under its canonical name. */
+static inline u64 find_child(const struct header *index, const struct inode *dir, struct name *name, int follow)
+{
+    u64 missing = missing_in(dir, name->length);
+    if (missing != TARGET(TARGET_ERRNO, 2))
+        return missing;
+    name->base = at(index, dir->path_at);
+    name->base_length = dir->path_length;
+    struct reading r = start_reading(name->base, name->base_length, name->text);
+    for (u32 i = 0; i < name->length; i++)
+        add_byte(&r, (u8)name->text[i]);
+    name->hash = hash_end(r.hash, r.rest, name->base_length + 1UL + name->length);
+    const struct entry *entry = find_entry(index, name);
+    return entry ? entry_target(entry, follow) : missing;
+}
+
+/* Not found as it was written: is the name perhaps missing in a directory that has been listed? */
+static inline u64 find_by_directory(const struct header *index, const struct inode *base, struct name *name,
+                                    const struct reading *r, int follow)
+{
+    u64 start = r->slash, skip = name->base_length ? name->base_length + 1UL : 0;
+    const char *last = name->text + start;
+    u32 length = name->length - (u32)start;
+    if (!length || (last[0] == '.' && (length == 1 || (length == 2 && last[1] == '.'))))
+        return 0;
+    if (start) {
+        name->length = (u32)start - 1;
+        name->hash = hash_end(r->above_hash, r->above_rest, skip + start - 1);
+        const struct entry *entry = find_entry(index, name);
+        u64 target = entry ? LOAD(entry->follow) : 0;
+        if (TARGET_KIND(target) != TARGET_INODE)
+            return 0;
+        base = at(index, TARGET_VALUE(target));
+    }
+    name->text = last;
+    name->length = length;
+    return find_child(index, base, name, follow);
+}
+
+/* What `text` means, as far as the index knows.  `base`: the directory it is relative to, or 0. */
 static inline u64 find_target(const struct header *index, const struct inode *base, const char *text, int follow)
 {
-    struct name name = {0, text, 0, 0, HASH_START};
+    struct name name = {0, text, 0, 0, 0};
     if (base) {
         name.base = at(index, base->path_at);
         name.base_length = base->path_length;
-        name.hash = hash_step(base->path_hash, '/');
     }
-    u64 parent_hash = 0;
-    u32 slash = 0, have_slash = 0;
-    for (u8 c; (c = (u8)text[name.length]); name.length++) {
-        if (c == '/') {
-            parent_hash = name.hash;
-            slash = name.length;
-            have_slash = 1;
-        }
-        if (name.length >= PATH_LIMIT - 1)
-            return TARGET(TARGET_ERRNO, 36);
-        name.hash = hash_step(name.hash, c);
-    }
+    struct reading r = start_reading(name.base, name.base_length, text);
+    if (!read_to_end(&r))
+        return TARGET(TARGET_ERRNO, 36);
+    name.length = (u32)r.length;
+    name.hash = hash_end(r.hash, r.rest, (base ? name.base_length + 1UL : 0) + r.length);
     const struct entry *entry = find_entry(index, &name);
     u64 target = entry ? entry_target(entry, follow) : 0;
-    if (target || (!base && !slash))
+    if (target || (!base && r.slash <= 1))
         return target;
-
-    u32 start = have_slash ? slash + 1 : 0, length = name.length - start;
-    const char *last = text + start;
-    if (!length || (last[0] == '.' && (length == 1 || (length == 2 && last[1] == '.'))))
-        return 0;
-    if (!have_slash)
-        return find_child(index, base, last, length, follow);
-    name.length = slash;
-    name.hash = parent_hash;
-    entry = find_entry(index, &name);
-    target = entry ? LOAD(entry->follow) : 0;
-    if (TARGET_KIND(target) != TARGET_INODE)
-        return 0;
-    return find_child(index, at(index, TARGET_VALUE(target)), last, length, follow);
+    return find_by_directory(index, base, &name, &r, follow);
 }
 #endif

@@ -42,14 +42,6 @@ void *writer_pointer(struct writer *self, u64 offset)
     return (char *)self->header + offset;
 }
 
-u64 hash_bytes(const char *text, u64 length)
-{
-    u64 hash = HASH_START;
-    for (u64 i = 0; i < length; i++)
-        hash = hash_step(hash, (u8)text[i]);
-    return hash;
-}
-
 static u64 place_table(struct writer *self, u64 cells)
 {
     u64 offset = writer_place(self, sizeof(struct table) + cells * 8, 64);
@@ -99,7 +91,7 @@ static int publish(struct writer *self, u64 *table_at, u64 *used, u64 offset, u6
 
 int writer_enter(struct writer *self, const char *key, u64 length, u64 follow, u64 nofollow)
 {
-    struct name name = {0, key, 0, (u32)length, hash_bytes(key, length)};
+    struct name name = {0, key, 0, (u32)length, hash_text(key, length)};
     struct entry *entry = (struct entry *)find_entry(self->header, &name);
     if (entry) {
         if (follow)

@@ -41,6 +41,4 @@ struct slot *writer_slot(struct writer *self, u32 number);
 /* Lets the thread go on that waits at this mailbox; `data` may be NULL.  0, or -1. */
 int writer_answer(struct writer *self, u32 number, u64 target, const char *data, u64 length);
 
-u64 hash_bytes(const char *text, u64 length);
-
 #endif
