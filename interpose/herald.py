@@ -10,6 +10,7 @@ launch had.  Must not know what is said.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import threading
@@ -37,6 +38,7 @@ class Herald:
     def __init__(self, stderr: Identity | None, kept: int | None = None) -> None:
         self._stderr, self._kept = stderr, kept
         self._first = 0
+        self._over = False
         self._lines: queue.Queue[tuple[str, threading.Event] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="herald", daemon=True)
 
@@ -47,18 +49,23 @@ class Herald:
 
     def say(self, text: str) -> None:
         """One line or more, soon; lost where the stream is gone or full."""
-        self._lines.put((text, threading.Event()))
+        if not self._over:
+            self._lines.put((text, threading.Event()))
 
     def say_now(self, text: str, seconds: float = 0.5) -> None:
         """As `say`, and wait until it has been said, so that it stands before what the program says of it."""
+        if self._over:
+            return
         said = threading.Event()
         self._lines.put((text, said))
         said.wait(seconds)
 
     def finish(self, seconds: float) -> None:
         """Wait until all has been said, but not longer than that."""
+        self._over = True
         self._lines.put(None)
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -80,6 +87,7 @@ class Herald:
             os.close(fd)
 
     def _borrow(self) -> int:
+        """A copy of the first process's stderr; OSError where no thread of it is left."""
         if self._kept is not None:
             return os.dup(self._kept)
         pid = os.pidfd_open(self._first)
@@ -87,7 +95,14 @@ class Herald:
             fd = _syscall(_PIDFD_GETFD, pid, 2, 0)
         finally:
             os.close(pid)
-        return fd if fd >= 0 else os.open(f"/proc/{self._first}/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
+        return fd if fd >= 0 else self._borrow_by_name()
+
+    def _borrow_by_name(self) -> int:
+        """Of any thread: the leader may have ended before the others."""
+        for thread in os.listdir(f"/proc/{self._first}/task"):
+            with contextlib.suppress(OSError):
+                return os.open(f"/proc/{self._first}/task/{thread}/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
+        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
 
 
 def _syscall(number: int, *arguments: int) -> int:

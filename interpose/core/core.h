@@ -80,6 +80,7 @@ struct handlers {
 /* Shared by CLONE_THREAD. */
 struct process {
     uint32_t sharers;           /* threads that have not passed their exit */
+    bool first;                 /* the command's */
 };
 
 #define TASK_BUCKETS 1024
@@ -105,8 +106,9 @@ struct tracer {
     const struct image_head *head;
     uint64_t window;
     int image_fd;
-    pid_t first;                /* the command's process */
+    pid_t first;                /* the command's process; 0 once it has ended */
     int first_status;
+    bool first_told;            /* at_first_exit has been called */
     struct counters counters;
     uint32_t next_slot;
     struct asked {              /* by slot: who asked what; only while the slot's word is even */
@@ -117,7 +119,7 @@ struct tracer {
     pthread_cond_t ready;
     struct question *head_of_queue, **tail_of_queue;
     bool closed;
-    void (*at_first_exit)(struct tracer *); /* called while the first process still has its descriptors */
+    void (*at_first_exit)(struct tracer *); /* once, if it can be while the first process still has its descriptors */
     char failure[256];          /* why a program could not be served; "" */
     struct task *tasks[TASK_BUCKETS];
     uint32_t parked;            /* tasks among them that are */
@@ -168,7 +170,7 @@ struct task *task_begins(struct tracer *tracer, pid_t id); /* a task that shares
 bool task_appears(struct tracer *tracer, pid_t id); /* its first stop; false: it must stay stopped until task_made says so */
 pid_t task_made(struct tracer *tracer, pid_t maker); /* fork, vfork or clone event; a parked task to be let go, or 0 */
 struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id); /* all its own now; handlers are a copy */
-void task_leaves(struct tracer *tracer, pid_t id); /* exit event: never runs the program's code again */
+bool task_leaves(struct tracer *tracer, pid_t id); /* exit event: the program's code is over; true: the first process's */
 pid_t task_ended(struct tracer *tracer, pid_t id); /* a parked task to be let go, or 0: call it again until it says 0 */
 void tasks_free(struct tracer *tracer);
 

@@ -21,6 +21,7 @@ int tracer_attach(struct tracer *tracer, pid_t first)
         errno = ENOMEM;
         return -1;
     }
+    task->process->first = true;
     dispositions_look(task->handlers, first);
     return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
 }
@@ -138,10 +139,21 @@ static void on_new_task(struct tracer *tracer, pid_t maker)
     go_on(maker, 0);
 }
 
+/* The first process is over: its last thread is at its end, or (killed) beyond. */
+static void tell_first_exit(struct tracer *tracer)
+{
+    if (!tracer->first_told && tracer->at_first_exit)
+        tracer->at_first_exit(tracer);
+    tracer->first_told = true;
+}
+
 static void on_end(struct tracer *tracer, pid_t task, int status)
 {
-    if (task == tracer->first)
+    if (task == tracer->first) {
+        tell_first_exit(tracer);
         tracer->first_status = status;
+        tracer->first = 0; /* another may get this number */
+    }
     for (pid_t parked; (parked = task_ended(tracer, task)) != 0;)
         go_on(parked, 0);
 }
@@ -176,9 +188,8 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
             go_on(task, 0); /* a new task, or the end of a group stop */
         return;
     case PTRACE_EVENT_EXIT:
-        task_leaves(tracer, task);
-        if (task == tracer->first && tracer->at_first_exit)
-            tracer->at_first_exit(tracer);
+        if (task_leaves(tracer, task))
+            tell_first_exit(tracer);
         go_on(task, 0);
         return;
     case PTRACE_EVENT_FORK:

@@ -166,6 +166,8 @@ struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
     if (former != id)
         forget(tracer, former);
     struct task *task = task_begins(tracer, id);
+    if (task)
+        task->process->first = id == tracer->first;
     if (task && handlers) {
         let_go(task->handlers);
         task->handlers = handlers;
@@ -177,11 +179,13 @@ struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
     return task;
 }
 
-void task_leaves(struct tracer *tracer, pid_t id)
+bool task_leaves(struct tracer *tracer, pid_t id)
 {
     struct task *task = task_of(tracer, id);
+    bool last = task && task->process && task->process->first && task->process->sharers == 1;
     if (task)
         release(task);
+    return last;
 }
 
 pid_t task_ended(struct tracer *tracer, pid_t id)
