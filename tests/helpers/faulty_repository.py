@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.helpers.faulty_server import Fault, FaultyServer, Stall
-from tests.helpers.launches import PATIENCE, Launches
+from tests.helpers.jobs import PATIENCE
+from tests.helpers.launches import Launches
 from tests.helpers.object_names import catalog_of, object_of
 from tests.helpers.shared import shared_path
 from tests.helpers.unprivileged import Unprivileged

@@ -1,207 +1,71 @@
-"""Starts hepwrap by its real command line as one user or another, and watches what comes of it by events, not clocks.
+"""Starts hepwrap by its real command line as one user or another, and the same commands natively beside it.
 
-    launches = Launches.of(unprivileged, served.flags)
-    launches.run("cat", "/cvmfs/x/README").stdout
-    with launches.start("sh", "-c", "echo here; read line") as job:
-        assert job.line() == "here"
-        job.send(signal.SIGINT)
-        assert job.wait() == -signal.SIGINT
-
-Every wait is bounded by PATIENCE and fails with a sentence.  Each `Launches` has a mark in its environment, by which
-all processes of its jobs are found, the helper too.
+launches = Launches.of(unprivileged, served.flags)
+launches.run("cat", "/cvmfs/x/README").stdout             # text; bytes with text=False
+launches.ok("ls", "/cvmfs/x")                             # bytes, of what must do well
+launches.native("ls", tree)                               # the same user, without hepwrap
+with launches.start("sh", "-c", "echo here; read line") as job:
+    assert job.line() == "here"
+    job.send(signal.SIGINT)
+    assert job.wait() == -signal.SIGINT
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import re
-import select
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.jobs import Job
+from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import UID, Unprivileged
 
-#: Seconds after which something that should come is given up; nothing that passes takes so long.
-PATIENCE = 20.0
+Done = subprocess.CompletedProcess[bytes]
+Word = str | bytes | Path
 MARK = "HEPWRAP_TEST_MARK"
 #: Interpreter of the machine's own, which every user can read.
 PYTHON = sys._base_executable  # type: ignore[attr-defined]
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until `condition()` is true and return it; fails after PATIENCE with `what`."""
-    for _ in range(int(PATIENCE / 0.02)):
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    pytest.fail(f"waited in vain: {what}")
-
-
-def marked(mark: str) -> dict[int, str]:
-    """Living processes whose environment at their start had that mark: their ids and names."""
-    found = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if mark.encode() in Path(f"/proc/{name}/environ").read_bytes():
-                found[int(name)] = Path(f"/proc/{name}/comm").read_text().strip()
-        except OSError:
-            continue
-    return found
-
-
-def status_of(pid: int | str) -> dict[str, str]:
-    """/proc/PID/status as a dictionary; empty where the process is gone."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return {}
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-
-
-class Job:
-    """A launch that runs: loosely Popen, with lines that are waited for."""
-
-    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
-        self.process, self.mark = process, mark
-        self._rest = b""
-
-    def __enter__(self) -> Job:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
-        for pid in marked(self.mark):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def helper(self) -> int:
-        """Process id of the helper; TracerPid is that of its tracing thread."""
-        tracer = until(lambda: int(status_of(self.pid).get("TracerPid", "0")), "the command is traced")
-        return int(status_of(tracer)["Tgid"])
-
-    def line(self) -> str:
-        """The next line of standard output, without its end; "" at the end of the stream."""
-        while b"\n" not in self._rest:
-            data = self._read()
-            if not data:
-                line, self._rest = self._rest, b""
-                return line.decode()
-            self._rest += data
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode()
-
-    def rest(self) -> str:
-        """All of standard output up to its end."""
-        while data := self._read():
-            self._rest += data
-        rest, self._rest = self._rest, b""
-        return rest.decode("utf-8", "surrogateescape")
-
-    def errors(self) -> str:
-        """All of standard error up to its end."""
-        assert self.process.stderr is not None
-        data = b""
-        while more := self._read(self.process.stderr.fileno()):
-            data += more
-        return data.decode("utf-8", "surrogateescape")
-
-    def is_silent(self) -> bool:
-        """Nothing has come on standard output that was not read, and it is not at its end."""
-        assert self.process.stdout is not None
-        return not self._rest and not select.select([self.process.stdout], [], [], 0)[0]
-
-    def say(self, text: str) -> None:
-        """One line to standard input."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
-
-    def send(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        """Exit code, or minus the signal that ended it."""
-        return self.process.wait(PATIENCE)
-
-    def wait_for_stop(self) -> int:
-        """The signal that stopped it, as its parent is told."""
-        status = until(lambda: self._told(os.WUNTRACED), "the command is stopped")
-        assert os.WIFSTOPPED(status), f"it ended with status {status}"
-        return os.WSTOPSIG(status)
-
-    def wait_for_continue(self) -> None:
-        assert os.WIFCONTINUED(until(lambda: self._told(os.WCONTINUED), "the command is continued"))
-
-    def wait_for_the_end_of_all(self) -> None:
-        """No process of the launch is left, whatever its parent."""
-        until(lambda: not marked(self.mark), "all processes of the launch end")
-
-    def _told(self, what: int) -> int:
-        return os.waitpid(self.pid, what | os.WNOHANG)[1]
-
-    def _read(self, fd: int | None = None) -> bytes:
-        if fd is None:
-            assert self.process.stdout is not None
-            fd = self.process.stdout.fileno()
-        if not select.select([fd], [], [], PATIENCE)[0]:
-            pytest.fail(f"nothing more comes; so far: {self._rest!r}")
-        return os.read(fd, 65536)
+#: Options for both ways in which the runtime comes to its calls; what a program sees must not differ.
+PATCHINGS = {"patched": [], "trapped": ["--no-patch"]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Launches:
-    """How to start: who, with which options, in which environment."""
+    """How to start: who, with which options, in which home."""
 
+    user: Unprivileged
     #: What makes us that user; may be empty.
     before: tuple[str, ...]
-    hepwrap: tuple[str, ...]
     options: tuple[str, ...]
-    environment: Mapping[str, str]
+    #: HOME, and where commands start.
     home: Path
+    #: `NAME=value` in the environment of all its processes.
     mark: str
 
     @classmethod
-    def of(cls, user: Unprivileged, options: Sequence[str], **prefix: bool) -> Launches:
+    def of(cls, user: Unprivileged, options: Sequence[str] = (), **prefix: bool) -> Launches:
         """As the ordinary user, in a home of its own."""
         home = Path(tempfile.mkdtemp(dir=user.home))
         home.chmod(0o755)
         if os.geteuid() == 0:
             os.chown(home, UID, UID)
-        return cls._made(user, tuple(user.prefix(**prefix)), options, home)
+        return cls(user, tuple(user.prefix(**prefix)), tuple(options), home, _new_mark())
 
     @classmethod
-    def as_myself(cls, user: Unprivileged, options: Sequence[str], home: Path) -> Launches:
+    def as_myself(cls, user: Unprivileged, options: Sequence[str] = (), home: Path | None = None) -> Launches:
         """As who runs the tests, from the same installation."""
-        return cls._made(user, (), options, home)
-
-    @classmethod
-    def _made(cls, user: Unprivileged, before: tuple[str, ...], options: Sequence[str], home: Path) -> Launches:
-        mark = f"{MARK}={uuid.uuid4().hex}"
-        name, _, value = mark.partition("=")
-        environment = {**user.environment(), "HOME": str(home), name: value}
-        return cls(before, tuple(user.hepwrap_command), tuple(options), environment, home, mark)
+        home = home or Path(tempfile.mkdtemp(dir=user.home.parent))
+        return cls(user, (), tuple(options), home, _new_mark())
 
     def having(self, *more: str) -> Launches:
         """The same with further options."""
@@ -211,32 +75,53 @@ class Launches:
         """The same where hepwrap is started by `words`, as the same user."""
         return dataclasses.replace(self, before=(*self.before, *words))
 
-    def words(self, *command: str | Path) -> list[str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        name, _, value = self.mark.partition("=")
+        return self.user.environment({"HOME": str(self.home), name: value})
+
+    @property
+    def hepwrap(self) -> tuple[str, ...]:
+        """The command, without a subcommand."""
+        return tuple(self.user.hepwrap_command)
+
+    def words(self, *command: Word) -> list[str]:
         """The whole command line."""
-        return [*self.before, *self.hepwrap, *self.options, "--", *map(str, command)]
+        return [*self.before, *self.typed_words(*command)]
 
-    def typed(self, *command: str | Path, whole: bool = False) -> str:
-        """What the user, being that user already, would type into a shell; `whole`: with what comes before hepwrap."""
-        return shlex.join([*(self.before if whole else ()), *self.hepwrap, *self.options, "--", *map(str, command)])
+    def typed_words(self, *command: Word) -> list[str]:
+        """The command line for somebody who is that user already."""
+        return [*self.hepwrap, *self.options, "--", *map(os.fsdecode, command)]
 
-    def native(self, *command: str | Path) -> list[str]:
+    def typed(self, *command: Word, whole: bool = False) -> str:
+        """The same as one would type it into a shell; `whole`: with what comes before hepwrap."""
+        return shlex.join(self.words(*command) if whole else self.typed_words(*command))
+
+    def native_words(self, *command: Word) -> list[str]:
         """The same command by the same user without hepwrap."""
-        return [*self.before, *map(str, command)]
+        return [*self.before, *map(os.fsdecode, command)]
 
     def run(
-        self, *command: str | Path, env: Mapping[str, str] | None = None, **more: Any
-    ) -> subprocess.CompletedProcess[str]:
+        self, *command: Word, env: Mapping[str, str] | None = None, text: bool = True, **more: Any
+    ) -> subprocess.CompletedProcess[Any]:
         """To its end."""
-        settings: dict[str, Any] = {"capture_output": True, "text": True, "errors": "surrogateescape", **more}
-        settings.setdefault("stdin", None if "input" in settings else subprocess.DEVNULL)
-        if "input" in settings:
-            settings.pop("stdin")
-        settings.setdefault("timeout", PATIENCE * 2)
-        return subprocess.run(
-            self.words(*command), env={**self.environment, **(env or {})}, cwd=self.home, check=False, **settings
-        )
+        if text:
+            more.setdefault("errors", "surrogateescape")
+        return self._run(self.words(*command), env, text=text, **more)
 
-    def start(self, *command: str | Path, env: Mapping[str, str] | None = None, **more: Any) -> Job:
+    def native(self, *command: Word, env: Mapping[str, str] | None = None, **more: Any) -> Done:
+        """The same command by the same user without hepwrap, to its end."""
+        return self._run(self.native_words(*command), env, **more)
+
+    def look(self, subcommand: str, *words: str, env: Mapping[str, str] | None = None, **more: Any) -> Done:
+        """`hepwrap ls`, `cat`, `stat`, `publish` ..., to its end."""
+        return self._run([*self.before, *self.hepwrap, subcommand, *self.options, *words], env, **more)
+
+    def ok(self, *command: Word, env: Mapping[str, str] | None = None, **more: Any) -> bytes:
+        """Its standard output, of a run that ended with 0 and wrote nothing to standard error."""
+        return quiet(self.run(*command, env=env, text=False, **more))
+
+    def start(self, *command: Word, env: Mapping[str, str] | None = None, **more: Any) -> Job:
         """With pipes for all three streams, unless told otherwise."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(
@@ -248,6 +133,16 @@ class Launches:
         )
         return Job(process, self.mark)
 
+    def _run(self, words: list[str], env: Mapping[str, str] | None, **more: Any) -> subprocess.CompletedProcess[Any]:
+        if "input" not in more:
+            more.setdefault("stdin", subprocess.DEVNULL)
+        settings = {"cwd": self.home, "timeout": 120, "capture_output": True, **more}
+        return subprocess.run(words, env={**self.environment, **(env or {})}, check=False, **settings)
+
+
+def _new_mark() -> str:
+    return f"{MARK}={uuid.uuid4().hex}"
+
 
 def one_sentence(text: str) -> str:
     """The only line of stderr, checked to be one, ours, and without a traceback."""
@@ -256,3 +151,21 @@ def one_sentence(text: str) -> str:
     assert lines[0].startswith("hepwrap: "), text
     assert not re.search(r"Traceback|Error\(|\bobject at 0x", text), text
     return lines[0].removeprefix("hepwrap: ")
+
+
+def quiet(done: Done) -> bytes:
+    """The standard output of a command that did well; else the test fails and shows what it said."""
+    if done.returncode != 0 or done.stderr:
+        said = done.stderr.decode(errors="backslashreplace")[-2000:]
+        shown = done.stdout.decode(errors="backslashreplace")[-1000:]
+        words = " ".join(os.fsdecode(word) for word in done.args)[-500:]
+        pytest.fail(f"{words}\nended with {done.returncode}\nstdout ends: {shown}\nstderr: {said}")
+    return done.stdout
+
+
+def flags_of(user: Unprivileged, *repositories: ServedRepository) -> list[str]:
+    """The options for these repositories, with keys where the user can read them."""
+    flags = ["--proxy", "DIRECT"]
+    for served in repositories:
+        flags += ["--repo", f"{served.name}={served.url}", "--key", str(user.give(served.key))]
+    return flags

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.helpers.launches import Job, marked, until
+from tests.helpers.jobs import Job, marked, until
 
 _STAND_IN = re.compile(r"\.hepwrap-(\d+)-\d+")
 _MAPPED = re.compile(r"^\S+ \S+ \S+ (\S+) (\d+) +(/memfd:.*)$", re.MULTILINE)

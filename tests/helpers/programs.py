@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.guests import Guests
-from tests.helpers.launching import Done, Launcher
+from tests.helpers.launches import Done, Launches
 from tests.helpers.publishing import Published
 
 #: Shared libraries of the machine's C library that the programs with their own loader need.
@@ -142,7 +142,7 @@ def _links(tree: Path, top: str) -> None:
 class Pair:
     """The two trees, and how to run a command on each."""
 
-    launcher: Launcher
+    launcher: Launches
     published: Published
     #: The tree on which the kernel says what is right.
     tree: Path
@@ -154,11 +154,11 @@ class Pair:
 
     def native(self, words: list[str], **options: object) -> Done:
         """`{top}` in words stands for the tree."""
-        return neutral(self.launcher.native(fill(words, str(self.tree)), **options), str(self.tree))
+        return neutral(self.launcher.native(*fill(words, str(self.tree)), **options), str(self.tree))
 
     def wrapped(self, words: list[str], **options: object) -> Done:
         """The same in the repository."""
-        return neutral(self.launcher.run(fill(words, self.top), **options), self.top)
+        return neutral(self.launcher.run(*fill(words, self.top), **options, text=False), self.top)
 
     def assert_same(self, words: list[str], **options: object) -> bytes:
         """Both end alike and print the same, which is returned."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.helpers.launching import Done, Launcher, quiet
+from tests.helpers.launches import Done, Launches, quiet
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Published:
     #: Holds `store` and `keys`.
     place: Path
     url: str
-    publisher: Launcher
+    publisher: Launches
 
     @property
     def flags(self) -> list[str]:
@@ -33,14 +33,14 @@ class Published:
         return publish(self.publisher, self.name, self.tree, self.place)
 
 
-def publish(publisher: Launcher, name: str, tree: Path, place: Path) -> Done:
+def publish(publisher: Launches, name: str, tree: Path, place: Path) -> Done:
     """`hepwrap publish`, quietly."""
     where = ["--repo", name, "--to", str(place / "store"), "--keys", str(place / "keys")]
     return publisher.look("publish", *where, "--quiet", str(tree))
 
 
 @contextmanager
-def publish_and_serve(publisher: Launcher, name: str, tree: Path, place: Path) -> Iterator[Published]:
+def publish_and_serve(publisher: Launches, name: str, tree: Path, place: Path) -> Iterator[Published]:
     """keygen, publish, serve; the server ends with the block."""
     done = publisher.look("keygen", name, "--keys", str(place / "keys"))
     assert done.returncode == 0, done.stderr
@@ -51,11 +51,11 @@ def publish_and_serve(publisher: Launcher, name: str, tree: Path, place: Path) -
 
 
 @contextmanager
-def serve(publisher: Launcher, store: Path) -> Iterator[str]:
+def serve(publisher: Launches, store: Path) -> Iterator[str]:
     """`hepwrap serve` on a free port; the base URL of the store."""
-    words = [*publisher.prefix(), *publisher.hepwrap(), "serve", "--port", "0", "--quiet", str(store)]
+    words = [*publisher.before, *publisher.hepwrap, "serve", "--port", "0", "--quiet", str(store)]
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, text=True, env=publisher.user.environment(), cwd=publisher.user.home
+        words, stdout=subprocess.PIPE, text=True, env=publisher.environment, cwd=publisher.home
     ) as server:
         try:
             assert server.stdout is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.launches import PATIENCE, until
+from tests.helpers.jobs import PATIENCE, until
 
 
 class Terminal:

@@ -9,7 +9,7 @@ import fcntl
 import shutil
 from pathlib import Path
 
-from tests.helpers.launching import Launcher, quiet
+from tests.helpers.launches import Launches, quiet
 from tests.helpers.publishing import publish
 from tests.helpers.python_tree import recipe
 from tests.helpers.shared import ROOT
@@ -19,7 +19,7 @@ REQUIREMENTS = ["pythia8mc==8.317.2", "geant4-pybind==0.1.3"]
 PLACE = ROOT / ".demo" / "workloads"
 
 
-def made(tester: Launcher) -> Path:
+def made(tester: Launches) -> Path:
     """The directory with `stack`, `store` and `keys`, all complete; one worker makes it while others wait."""
     PLACE.mkdir(parents=True, exist_ok=True)
     with open(PLACE / "lock", "w") as lock:

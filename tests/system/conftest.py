@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers import programs, work_tree
 from tests.helpers.guests import Guests
-from tests.helpers.launching import PATCHINGS, Launcher, flags_of
+from tests.helpers.launches import PATCHINGS, Launches, flags_of
 from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import UID, Unprivileged
@@ -31,23 +31,23 @@ def test_flags(unprivileged: Unprivileged, test_repository: ServedRepository) ->
 
 
 @pytest.fixture
-def launcher(unprivileged: Unprivileged, test_flags: list[str], patching: list[str]) -> Launcher:
+def launcher(unprivileged: Unprivileged, test_flags: list[str], patching: list[str]) -> Launches:
     """Launches with test.hep.example, as an ordinary user."""
-    return Launcher(unprivileged, test_flags, patching)
+    return Launches.of(unprivileged, [*test_flags, *patching])
 
 
 @pytest.fixture
-def root_launcher(unprivileged: Unprivileged, test_flags: list[str], patching: list[str]) -> Launcher:
+def root_launcher(unprivileged: Unprivileged, test_flags: list[str], patching: list[str]) -> Launches:
     """The same as the user who runs the tests; skipped where that is not root."""
     if os.geteuid() != 0:
         pytest.skip("reading what mode bits forbid an ordinary user needs root")
-    return Launcher(unprivileged, test_flags, patching, as_tester=True)
+    return Launches.as_myself(unprivileged, [*test_flags, *patching])
 
 
 @pytest.fixture(scope="session")
-def tester(unprivileged: Unprivileged) -> Launcher:
+def tester(unprivileged: Unprivileged) -> Launches:
     """Publishes and serves as the user who runs the tests."""
-    return Launcher(unprivileged, [], [], as_tester=True)
+    return Launches.as_myself(unprivileged)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def native_programs(open_place: Path, guests: Guests) -> Path:
 
 @pytest.fixture(scope="session")
 def published_programs(
-    tester: Launcher, open_place: Path, guests: Guests, native_programs: Path
+    tester: Launches, open_place: Path, guests: Guests, native_programs: Path
 ) -> Iterator[Published]:
     """The same as a repository; its name makes both tops equally long, and with them all first lines."""
     name = "programs.".ljust(len(f"{native_programs}") - len("/cvmfs/.hep.example"), "p") + ".hep.example"
@@ -92,12 +92,12 @@ def pair(
     unprivileged: Unprivileged, published_programs: Published, native_programs: Path, patching: list[str]
 ) -> programs.Pair:
     """Both trees of programs, run as an ordinary user."""
-    launcher = Launcher(unprivileged, published_programs.flags, patching)
+    launcher = Launches.of(unprivileged, [*published_programs.flags, *patching])
     return programs.Pair(launcher, published_programs, native_programs)
 
 
 @pytest.fixture(scope="session")
-def published_work(tester: Launcher, open_place: Path) -> Iterator[Published]:
+def published_work(tester: Launches, open_place: Path) -> Iterator[Published]:
     """work.hep.example: see `tests/helpers/work_tree.py`."""
     place = open_place / "work"
     work_tree.build(place / "tree")
@@ -108,7 +108,7 @@ def published_work(tester: Launcher, open_place: Path) -> Iterator[Published]:
 @pytest.fixture
 def work(unprivileged: Unprivileged, published_work: Published, patching: list[str]) -> programs.Pair:
     """The tree of things to work on, as a repository and on disk."""
-    launcher = Launcher(unprivileged, published_work.flags, patching)
+    launcher = Launches.of(unprivileged, [*published_work.flags, *patching])
     return programs.Pair(launcher, published_work, published_work.tree)
 
 

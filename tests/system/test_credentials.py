@@ -17,7 +17,8 @@ import pytest
 from hepwrap.errors import LaunchError
 from hepwrap.interpose.server import refuse_attach
 from tests.helpers.faulty_repository import ENGINES, TOP, engine_options, faulty_repository
-from tests.helpers.launches import PYTHON, Launches, one_sentence, status_of
+from tests.helpers.jobs import status_of
+from tests.helpers.launches import PYTHON, Launches, one_sentence
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.terminal import Terminal
 from tests.helpers.unprivileged import UID, Unprivileged

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import pytest
 
-from tests.helpers.launching import Launcher, quiet
+from tests.helpers.launches import Launches
 from tests.helpers.programs import Pair
 
 SENTENCE = b"and can have one tracer only; inside another launch, name all repositories with the outer hepwrap\n"
 
 
-def test_a_launch_inside_a_launch_is_refused_in_one_sentence(launcher: Launcher) -> None:
-    inner = [*launcher.hepwrap(), *launcher.flags, "--", "ls", "/cvmfs"]
-    done = launcher.run(inner)
+def test_a_launch_inside_a_launch_is_refused_in_one_sentence(launcher: Launches) -> None:
+    done = launcher.run(*launcher.typed_words("ls", "/cvmfs"), text=False)
     assert done.returncode == 125
     assert done.stdout == b""
     assert done.stderr.startswith(b"hepwrap: this process is traced already, by process ")
@@ -23,42 +21,39 @@ def test_a_launch_inside_a_launch_is_refused_in_one_sentence(launcher: Launcher)
     assert done.stderr.count(b"\n") == 1
 
 
-def test_the_outer_launch_goes_on_after_a_refused_one(launcher: Launcher) -> None:
-    inner = " ".join([*launcher.hepwrap(), *launcher.flags, "--", "true"])
-    done = launcher.run(["sh", "-c", f"{inner}; echo $?; cat /cvmfs/test.hep.example/README; exit 3"])
+def test_the_outer_launch_goes_on_after_a_refused_one(launcher: Launches) -> None:
+    inner = launcher.typed("true")
+    done = launcher.run("sh", "-c", f"{inner}; echo $?; cat /cvmfs/test.hep.example/README; exit 3", text=False)
     assert done.stdout == b"125\nsynthetic test repository\n"
     assert done.returncode == 3
 
 
-def test_a_launch_under_strace_is_refused_in_one_sentence(launcher: Launcher) -> None:
+def test_a_launch_under_strace_is_refused_in_one_sentence(launcher: Launches) -> None:
     if shutil.which("strace") is None:
         pytest.fail("strace is missing: apt-get install strace")
-    outer = ["strace", "-qq", "-o", "/dev/null"]
-    words = [*launcher.prefix(), *outer, *launcher.hepwrap(), *launcher.flags, *launcher.options, "--", "true"]
-    done = subprocess.run(
-        words, capture_output=True, env=launcher.user.environment(), cwd=launcher.user.home, timeout=60, check=False
-    )
+    done = launcher.inside("strace", "-qq", "-o", "/dev/null").run("true", text=False)
     assert done.returncode == 125, done.stderr
     assert b"(strace)" in done.stderr
     assert done.stderr.endswith(SENTENCE)
 
 
-def test_looking_into_a_repository_works_inside_of_a_launch(launcher: Launcher) -> None:
+def test_looking_into_a_repository_works_inside_of_a_launch(launcher: Launches, test_flags: list[str]) -> None:
     """Whatever does not trace: ls, cat, stat ..., with no difference."""
-    done = launcher.run([*launcher.hepwrap(), "cat", *launcher.flags, "test.hep.example/README"])
-    assert quiet(done) == b"synthetic test repository\n"
+    assert (
+        launcher.ok(*launcher.hepwrap, "cat", *test_flags, "test.hep.example/README") == b"synthetic test repository\n"
+    )
 
 
-def test_one_launch_after_the_other_from_one_shell(launcher: Launcher) -> None:
+def test_one_launch_after_the_other_from_one_shell(launcher: Launches) -> None:
     """Launch in place: `exec` of a second launch by an untraced shell is an ordinary one."""
-    one = " ".join(map(str, launcher.bare_command(["cat", "/cvmfs/test.hep.example/README"])))
-    done = launcher.native(["sh", "-c", f"{one}; {one} && exec {one}"])
+    one = launcher.typed("cat", "/cvmfs/test.hep.example/README")
+    done = launcher.native("sh", "-c", f"{one}; {one} && exec {one}")
     assert done.stdout == b"synthetic test repository\n" * 3, done.stderr
 
 
 def test_many_launches_at_once_do_not_meet(work: Pair) -> None:
-    one = " ".join(map(str, work.launcher.bare_command(["sh", "-c", f"'cat {work.top}/text/*/* | md5sum; ls /cvmfs'"])))
-    done = work.launcher.native(["sh", "-c", f"for i in 1 2 3 4 5 6 7 8; do {one} & done; wait"])
+    one = work.launcher.typed("sh", "-c", f"cat {work.top}/text/*/* | md5sum; ls /cvmfs")
+    done = work.launcher.native("sh", "-c", f"for i in 1 2 3 4 5 6 7 8; do {one} & done; wait")
     lines = done.stdout.splitlines()
     assert len(lines) == 16, done.stderr
     assert len(set(lines)) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.helpers.faulty_repository import ENGINES, TOP, FaultyRepository, parametrised
 from tests.helpers.faulty_server import Stall
-from tests.helpers.launches import Job, marked
+from tests.helpers.jobs import Job, marked, until
 from tests.helpers.leftovers import Belongings, belongings, placeholders
 from tests.helpers.unprivileged import Unprivileged
 
@@ -63,8 +62,12 @@ def test_killing_the_command_leaves_its_children_served_and_in_the_end_nothing(s
         had = seen(job)
         job.send(signal.SIGKILL)
         assert job.wait() == -signal.SIGKILL
+
+        def names() -> list[str]:
+            return sorted(name for pid, name in marked(job.mark).items() if pid != had.helper)
+
+        until(lambda: names() == ["sh", "sleep", "sleep"], "the children are left, and setsid has become sleep")
         left = marked(job.mark)
-        assert sorted(name for pid, name in left.items() if pid != had.helper) == ["sh", "sleep", "sleep"]
         for pid in left:
             if pid != had.helper:
                 os.kill(pid, signal.SIGKILL)
@@ -176,8 +179,7 @@ def test_what_a_killed_launch_left_half_made_is_swept_by_the_next(served: Faulty
     place = Path("/dev/shm")
     gone = next(pid for pid in range(4_000_000, 4_100_000) if not os.path.exists(f"/proc/{pid}"))
     left = place / f".hepwrap-{gone}-1"
-    made = served.launches.native("mkdir", left)
-    subprocess.run(made, check=True)
+    served.launches.native("mkdir", left).check_returncode()
     assert placeholders(gone) == [str(left)]
     assert served.launches.run("true").returncode == 0
     assert placeholders(gone) == []

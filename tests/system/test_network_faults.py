@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -244,16 +245,9 @@ def test_a_fault_of_one_request_is_not_seen_at_all(one: FaultyRepository) -> Non
 def test_a_second_server_takes_over_unseen(one: FaultyRepository) -> None:
     one.server.fault("data/*", Status(503))
     with FaultyServer(one.directory, prefix="/cvmfs/test.hep.example") as second:
-        options = [*one.launches.options]
-        options[1] += f";{second.url}"
-        done = Launches(
-            one.launches.before,
-            one.launches.hepwrap,
-            tuple(options),
-            one.launches.environment,
-            one.launches.home,
-            "x=y",
-        ).run("cat", README, env=QUICK)
+        first = one.server.url
+        options = tuple(f"{word};{second.url}" if word.endswith(first) else word for word in one.launches.options)
+        done = dataclasses.replace(one.launches, options=options).run("cat", README, env=QUICK)
         assert (done.returncode, done.stdout, done.stderr) == (0, CONTENT, "")
         assert second.count("data/*") >= 2
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.helpers.faulty_repository import ENGINES, TOP, engine_options
 from tests.helpers.guests import Guests
-from tests.helpers.launches import PYTHON, Launches, status_of, until
+from tests.helpers.jobs import status_of, until
+from tests.helpers.launches import PYTHON, Launches
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.terminal import Terminal
 from tests.helpers.unprivileged import Unprivileged
@@ -144,7 +145,7 @@ def test_what_a_command_inherits_is_what_it_inherits_natively(both: Launches, gu
         return "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith("descriptor 1:"))
 
     try:
-        native, wrapped = text(both.native(guest)), text(both.words(guest))
+        native, wrapped = text(both.native_words(guest)), text(both.words(guest))
     finally:
         for fd in (kept, reader, writer):
             os.close(fd)
@@ -176,7 +177,7 @@ def test_a_sigpipe_ignored_by_the_caller_stays_ignored(launches: Launches, numbe
 def test_the_environment_of_the_command_is_the_callers(both: Launches) -> None:
     env = {"A": "1", "B": "two\nlines", "C": "", "LD_BIND_NOW": "1"}
     native = subprocess.run(
-        both.native("env", "-0"), env={**both.environment, **env}, capture_output=True, text=True, check=True
+        both.native_words("env", "-0"), env={**both.environment, **env}, capture_output=True, text=True, check=True
     )
     assert both.run("env", "-0", env=env).stdout == native.stdout
 
@@ -301,7 +302,7 @@ def test_orphans_of_the_command_go_where_orphans_go(both: Launches) -> None:
         "sys.stdin.read(1)\n"
     )
     seen = []
-    for words in (both.native(PYTHON, "-c", program), both.words(PYTHON, "-c", program)):
+    for words in (both.native_words(PYTHON, "-c", program), both.words(PYTHON, "-c", program)):
         with subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=both.environment
         ) as p:
@@ -347,7 +348,7 @@ def terminal_for(launches: Launches) -> Iterator[OpenTerminal]:
 @pytest.fixture
 def shell(launches: Launches, terminal_for: OpenTerminal) -> Terminal:
     """An interactive shell, not under hepwrap, at its prompt."""
-    shell = terminal_for(launches.native("bash", "--norc", "--noprofile", "--noediting", "-i"))
+    shell = terminal_for(launches.native_words("bash", "--norc", "--noprofile", "--noediting", "-i"))
     shell.type("PS1='prompt''> '\n")
     shell.expect("prompt> ")
     return shell

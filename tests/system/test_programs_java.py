@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.launching import Launcher, quiet
+from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
 from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.unprivileged import Unprivileged
@@ -68,7 +68,7 @@ public class Helper {
 
 
 @pytest.fixture(scope="module")
-def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
+def published(tester: Launches, module_place: Path) -> Iterator[Published]:
     """app.jar, its sources, texts, and a small Java of its own (jlink)."""
     place = module_place
     tree = place / "tree"
@@ -94,7 +94,7 @@ def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
 
 @pytest.fixture
 def java(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launcher(unprivileged, published.flags, patching), published, published.tree)
+    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
 
 
 @pytest.mark.parametrize("program", ["java", "{top}/java/bin/java"], ids=["of the machine", "of the repository"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import python_tree, walking
-from tests.helpers.launching import Launcher, quiet
+from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
 from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.unprivileged import Unprivileged
@@ -17,7 +17,7 @@ PYTHON = "{top}/bin/python3"
 
 
 @pytest.fixture(scope="module")
-def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
+def published(tester: Launches, module_place: Path) -> Iterator[Published]:
     python_tree.build(module_place / "tree")
     with publish_and_serve(tester, "python.hep.example", module_place / "tree", module_place) as published:
         yield published
@@ -25,7 +25,7 @@ def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
 
 @pytest.fixture
 def python(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launcher(unprivileged, published.flags, patching), published, published.tree)
+    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
 
 
 def run_same(pair: Pair, code: str, *words: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.guests import Guests
-from tests.helpers.launching import quiet
+from tests.helpers.launches import quiet
 from tests.helpers.programs import Pair
 
 SPAWN = """

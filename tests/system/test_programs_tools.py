@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import walking
-from tests.helpers.launching import Launcher, quiet
+from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
 from tests.helpers.work_tree import GO_PROGRAMS, TEXTS, UNITS
 
@@ -81,7 +80,7 @@ def test_parallel_make_builds_from_virtual_sources_and_headers(work: Pair, desk:
     """Out of the tree, so objects are on the host; a second make finds everything up to date, by virtual times."""
     done = work.wrapped(["make", "-j4", "-f", "{top}/src/Makefile"], cwd=desk)
     assert done.returncode == 0, done.stderr
-    assert work.launcher.native([desk / "program"]).stdout == b"%d\n" % ANSWER
+    assert work.launcher.native(desk / "program").stdout == b"%d\n" % ANSWER
     again = work.wrapped(["make", "-j4", "-f", "{top}/src/Makefile"], cwd=desk)
     assert b"'program' is up to date" in again.stdout
     depends = (desk / "unit3.d").read_text()
@@ -107,7 +106,7 @@ def test_git_clones_a_virtual_bare_repository(work: Pair, desk: Path) -> None:
         assert shown.stdout.splitlines()[0] in log
         assert b"\nv3-2-g" in shown.stdout
     # What was cloned with everything in it needs no repository any more.
-    assert work.launcher.native(["git", "-C", desk / "plain", "fsck", "--strict"]).returncode == 0
+    assert work.launcher.native("git", "-C", desk / "plain", "fsck", "--strict").returncode == 0
 
 
 def test_git_cannot_push_into_a_repository(work: Pair, desk: Path) -> None:
@@ -134,8 +133,8 @@ def test_a_copy_is_equal_to_the_tree(work: Pair, desk: Path, tool: str) -> None:
     done = work.wrapped(shell(f"mkdir copy && {tool}"), cwd=desk)
     assert quiet(done) == b""
     python = work.launcher.user.python
-    copy = walking.parse(quiet(work.launcher.native(walking.command(python, desk / "copy"))))
-    tree = walking.parse(quiet(work.launcher.native(walking.command(python, work.tree))))
+    copy = walking.parse(quiet(work.launcher.native(*walking.command(python, desk / "copy"))))
+    tree = walking.parse(quiet(work.launcher.native(*walking.command(python, work.tree))))
     left_out = ("uid", "gid", "nlink", "may", "mtime_ns")
     assert {path: facts for path, facts in copy.told(*left_out).items() if not is_directory(facts)} == {
         path: facts for path, facts in tree.told(*left_out).items() if not is_directory(facts)
@@ -168,19 +167,22 @@ def test_writing_is_refused_by_every_tool(work: Pair) -> None:
 
 
 def test_two_launches_at_once_serve_each_its_own_repository(
-    work: Pair, launcher: Launcher, patching: list[str]
+    work: Pair, launcher: Launches, patching: list[str]
 ) -> None:
     """Side by side on one machine: they share nothing, and neither sees the other's repository."""
-    environment = work.launcher.user.environment()
     waits = 'ls /cvmfs; echo ready; read go; cat "$@" | sha256sum; ls /cvmfs'
-    ours = work.launcher.command(["sh", "-c", waits, "sh", f"{work.top}/src/main.c"])
-    theirs = launcher.command(["sh", "-c", waits, "sh", "/cvmfs/test.hep.example/README"])
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment, "cwd": work.launcher.user.home}
-    jobs = [subprocess.Popen(words, **pipes) for words in (ours, theirs)]  # type: ignore[call-overload]
-    for job, name in zip(jobs, (b"work.hep.example\n", b"test.hep.example\n"), strict=True):
-        assert job.stdout.readline() == name
-        assert job.stdout.readline() == b"ready\n"
-    shown = [job.communicate(b"go\n", timeout=60)[0].splitlines() for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0]
-    assert shown[0][1:] == [b"work.hep.example"]
-    assert shown[1] == [b"0dbc243bbed2ba49c6aea7244583a3c30d75f2ececedffa6fbb5df9d6bb21e16  -", b"test.hep.example"]
+    with (
+        work.launcher.start("sh", "-c", waits, "sh", f"{work.top}/src/main.c") as ours,
+        launcher.start("sh", "-c", waits, "sh", "/cvmfs/test.hep.example/README") as theirs,
+    ):
+        shown = []
+        for job, name in ((ours, "work.hep.example"), (theirs, "test.hep.example")):
+            assert job.line() == name
+            assert job.line() == "ready"
+        for job in (ours, theirs):
+            job.say("go")
+        for job in (ours, theirs):
+            shown.append(job.rest().splitlines())
+            assert job.wait() == 0
+    assert shown[0][1:] == ["work.hep.example"]
+    assert shown[1] == ["0dbc243bbed2ba49c6aea7244583a3c30d75f2ececedffa6fbb5df9d6bb21e16  -", "test.hep.example"]

@@ -6,14 +6,13 @@ The truth is the kernel's own word on the original tree, told by the same progra
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import walking
-from tests.helpers.launching import Launcher, quiet
+from tests.helpers.launches import Launches, quiet
 from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.unprivileged import UID, Unprivileged
 from tests.vfs_publish import odd_tree
@@ -25,7 +24,7 @@ VARIANT = b"/links/variant"
 
 
 @pytest.fixture(scope="module")
-def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
+def published(tester: Launches, module_place: Path) -> Iterator[Published]:
     """The odd tree, published by whoever runs the tests, in a place that the ordinary user can enter."""
     place = module_place
     (place / "tree").mkdir(parents=True)
@@ -40,15 +39,15 @@ def published(tester: Launcher, module_place: Path) -> Iterator[Published]:
 
 
 @pytest.fixture
-def wrapped(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Launcher:
-    return Launcher(unprivileged, published.flags, patching)
+def wrapped(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Launches:
+    return Launches.of(unprivileged, [*published.flags, *patching])
 
 
-def walks(launcher: Launcher, tree: Path) -> tuple[walking.Walk, walking.Walk]:
+def walks(launcher: Launches, tree: Path) -> tuple[walking.Walk, walking.Walk]:
     """What the kernel says of the tree, and what the program is shown under hepwrap."""
     python = launcher.user.python
-    native = walking.parse(quiet(launcher.native(walking.command(python, tree))))
-    shown = walking.parse(launcher.ok(walking.command(python, f"/cvmfs/{NAME}"), env=RECORDED))
+    native = walking.parse(quiet(launcher.native(*walking.command(python, tree))))
+    shown = walking.parse(launcher.ok(*walking.command(python, f"/cvmfs/{NAME}"), env=RECORDED))
     return native, shown
 
 
@@ -65,7 +64,7 @@ def assert_equal(native: walking.Walk, shown: walking.Walk) -> None:
     assert shown.refused == native.refused
 
 
-def test_the_tree_comes_back_equal_for_an_ordinary_user(wrapped: Launcher, published: Published) -> None:
+def test_the_tree_comes_back_equal_for_an_ordinary_user(wrapped: Launches, published: Published) -> None:
     """Including what is refused: the modes 0400 and 0600 are root's files."""
     native, shown = walks(wrapped, published.tree)
     assert_equal(native, shown)
@@ -73,8 +72,8 @@ def test_the_tree_comes_back_equal_for_an_ordinary_user(wrapped: Launcher, publi
         assert native.entries[b"/modes/400"]["sha256"] == "EACCES"
 
 
-def test_the_tree_comes_back_equal_for_who_may_read_all(wrapped: Launcher, published: Published) -> None:
-    tester = Launcher(wrapped.user, wrapped.flags, wrapped.options, as_tester=True)
+def test_the_tree_comes_back_equal_for_who_may_read_all(wrapped: Launches, published: Published) -> None:
+    tester = Launches.as_myself(wrapped.user, wrapped.options)
     native, shown = walks(tester, published.tree)
     assert_equal(native, shown)
     assert native.entries[b"/modes/400"]["sha256"] != "EACCES"
@@ -88,29 +87,29 @@ def test_an_ordinary_user_does_the_whole_way_alone(unprivileged: Unprivileged, p
     odd_tree.make(place / "tree", privileged=False)
     for path in odd_tree.paths(place):
         os.lchown(os.fsencode(place) + path, UID, UID)
-    user = Launcher(unprivileged, [], patching)
+    user = Launches.of(unprivileged)
     with publish_and_serve(user, NAME, place / "tree", place) as served:
-        launcher = Launcher(unprivileged, served.flags, patching)
+        launcher = Launches.of(unprivileged, [*served.flags, *patching])
         native, shown = walks(launcher, place / "tree")
         assert_equal(native, shown)
         assert native.entries[b"/modes/400"]["uid"] == UID
 
 
-def test_recursive_comparison_by_diff_finds_nothing(wrapped: Launcher, published: Published) -> None:
+def test_recursive_comparison_by_diff_finds_nothing(wrapped: Launches, published: Published) -> None:
     for name in ("odd names", "times", "catalogues", "attributes"):
-        assert wrapped.ok(["diff", "-r", "--no-dereference", published.tree / name, f"/cvmfs/{NAME}/{name}"]) == b""
+        assert wrapped.ok("diff", "-r", "--no-dereference", published.tree / name, f"/cvmfs/{NAME}/{name}") == b""
 
 
-def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launcher, published: Published) -> None:
+def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launches, published: Published) -> None:
     """cp -a reads modes, times, links, attributes and holes."""
-    target = wrapped.user.home / f"copy{''.join(wrapped.options)}"
+    target = wrapped.home / "copy"
     names = [
         f"/cvmfs/{NAME}/{name}" for name in ("odd names", "times", "attributes", "sparse", "links/one", "links/two")
     ]
-    wrapped.ok(["mkdir", target])
-    wrapped.ok(["cp", "-a", *names, target])
-    copied = walking.parse(quiet(wrapped.native(walking.command(wrapped.user.python, target))))
-    original = walking.parse(quiet(wrapped.native(walking.command(wrapped.user.python, published.tree))))
+    wrapped.ok("mkdir", target)
+    wrapped.ok("cp", "-a", *names, target)
+    copied = walking.parse(quiet(wrapped.native(*walking.command(wrapped.user.python, target))))
+    original = walking.parse(quiet(wrapped.native(*walking.command(wrapped.user.python, published.tree))))
     for path, facts in copied.told("uid", "gid", "size", "may").items():
         if path and not path.startswith((b"/one", b"/two")):
             assert facts == original.told("uid", "gid", "size", "may")[path], path
@@ -118,22 +117,18 @@ def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launcher, publi
 
 
 def test_a_new_revision_is_seen_by_the_next_launch_and_not_by_a_running_one(
-    unprivileged: Unprivileged, tester: Launcher, patching: list[str], open_place: Path
+    unprivileged: Unprivileged, tester: Launches, patching: list[str], open_place: Path
 ) -> None:
     place = open_place / f"revisions{''.join(patching)}"
     (place / "tree").mkdir(parents=True)
     (place / "tree" / "file").write_text("first\n")
     with publish_and_serve(tester, NAME, place / "tree", place) as served:
-        launcher = Launcher(unprivileged, served.flags, patching)
-        words = launcher.command(["sh", "-c", f"cat /cvmfs/{NAME}/file; read go; cat /cvmfs/{NAME}/*"])
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=unprivileged.environment(), cwd=unprivileged.home
-        ) as running:
-            assert running.stdout is not None
-            assert running.stdout.readline() == b"first\n"
+        launcher = Launches.of(unprivileged, [*served.flags, *patching])
+        with launcher.start("sh", "-c", f"cat /cvmfs/{NAME}/file; read go; cat /cvmfs/{NAME}/*") as running:
+            assert running.line() == "first"
             (place / "tree" / "file").write_text("second\n")
             (place / "tree" / "new").write_text("new\n")
             quiet(served.publish_again())
-            shown, _ = running.communicate(b"go\n", timeout=60)
-        assert shown == b"first\n"
-        assert launcher.ok(["sh", "-c", f"cat /cvmfs/{NAME}/*"]) == b"second\nnew\n"
+            running.say("go")
+            assert running.rest() == "first\n"
+        assert launcher.ok("sh", "-c", f"cat /cvmfs/{NAME}/*") == b"second\nnew\n"

@@ -12,7 +12,7 @@ import stat
 import pytest
 
 from tests.helpers import walking
-from tests.helpers.launching import Launcher, flags_of, quiet
+from tests.helpers.launches import Launches, flags_of, quiet
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import Unprivileged
 from tests.vfs_publish.store_reader import Store
@@ -27,15 +27,15 @@ def store(shake_repository: ServedRepository) -> Store:
 
 
 @pytest.fixture
-def root_shake(unprivileged: Unprivileged, shake_repository: ServedRepository, patching: list[str]) -> Launcher:
+def root_shake(unprivileged: Unprivileged, shake_repository: ServedRepository, patching: list[str]) -> Launches:
     if os.geteuid() != 0:
         pytest.skip("reading what mode bits forbid an ordinary user needs root")
-    return Launcher(unprivileged, flags_of(unprivileged, shake_repository), patching, as_tester=True)
+    return Launches.as_myself(unprivileged, [*flags_of(unprivileged, shake_repository), *patching])
 
 
-def test_every_entry_is_as_an_independent_reader_finds_it(root_shake: Launcher, store: Store) -> None:
+def test_every_entry_is_as_an_independent_reader_finds_it(root_shake: Launches, store: Store) -> None:
     command = walking.command(root_shake.user.python, f"/cvmfs/{NAME}")
-    walk = walking.parse(root_shake.ok(command, env=RECORDED))
+    walk = walking.parse(root_shake.ok(*command, env=RECORDED))
     assert set(walk.entries) == set(store.entries)
     assert len(walk.entries) == 107
     assert walk.refused == []
@@ -50,8 +50,8 @@ def test_every_entry_is_as_an_independent_reader_finds_it(root_shake: Launcher, 
             assert shown["attributes"] == {name.decode(): value.hex() for name, value in item.xattrs.items()}, path
 
 
-def test_the_algorithm_shows_in_the_root_hash(root_shake: Launcher) -> None:
-    shown = root_shake.ok(["getfattr", "--absolute-names", "--only-values", "-n", "user.root_hash", f"/cvmfs/{NAME}"])
+def test_the_algorithm_shows_in_the_root_hash(root_shake: Launches) -> None:
+    shown = root_shake.ok("getfattr", "--absolute-names", "--only-values", "-n", "user.root_hash", f"/cvmfs/{NAME}")
     assert shown.endswith(b"-shake128")
 
 
@@ -62,13 +62,17 @@ def test_both_repositories_stand_side_by_side(
     patching: list[str],
 ) -> None:
     """Two repositories are two devices, and `..` leads from one to the other."""
-    launcher = Launcher(unprivileged, flags_of(unprivileged, shake_repository, test_repository), patching)
-    assert launcher.ok(["ls", "/cvmfs"]) == b"shake.hep.example\ntest.hep.example\n"
-    devices = launcher.ok(["stat", "-c", "%d", f"/cvmfs/{NAME}", "/cvmfs/test.hep.example"]).split()
+    launcher = Launches.of(unprivileged, [*flags_of(unprivileged, shake_repository, test_repository), *patching])
+    assert launcher.ok("ls", "/cvmfs") == b"shake.hep.example\ntest.hep.example\n"
+    devices = launcher.ok("stat", "-c", "%d", f"/cvmfs/{NAME}", "/cvmfs/test.hep.example").split()
     assert len(set(devices)) == 2
-    assert launcher.ok(["cat", f"/cvmfs/{NAME}/../test.hep.example/README"]) == b"synthetic test repository\n"
+    assert launcher.ok("cat", f"/cvmfs/{NAME}/../test.hep.example/README") == b"synthetic test repository\n"
 
 
-def test_it_is_looked_at_without_tracing_as_well(root_shake: Launcher, store: Store) -> None:
-    text = quiet(root_shake.look("find", f"{NAME}/", "-print0"))
+def test_it_is_looked_at_without_tracing_as_well(
+    unprivileged: Unprivileged, shake_repository: ServedRepository, store: Store
+) -> None:
+    """As who may read all, where that is root; every name is listed all the same."""
+    launches = Launches.as_myself(unprivileged, flags_of(unprivileged, shake_repository))
+    text = quiet(launches.look("find", f"{NAME}/", "-print0"))
     assert len(text.split(b"\0")[:-1]) == len(store.entries)
