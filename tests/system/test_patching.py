@@ -10,7 +10,6 @@ import pytest
 
 from tests.helpers import work_tree
 from tests.helpers.guests import Guests
-from tests.helpers.launching import quiet
 from tests.helpers.programs import Pair, fill
 
 #: Sites of tests/guests/site_forms.h, ten of each form.
@@ -30,8 +29,8 @@ on_a_host_without_prefix = pytest.mark.skipif(
 
 def account(pair: Pair, words: list[str]) -> dict[str, dict[str, int]]:
     """The account of a run in the repository that went well."""
-    file = pair.launcher.user.home / "patching.json"
-    quiet(pair.launcher.run(fill(words, pair.top), f"--stats={file}"))
+    file = pair.launcher.home / "patching.json"
+    pair.launcher.having(f"--stats={file}").ok(*fill(words, pair.top))
     counters: dict[str, dict[str, int]] = json.loads(file.read_text())
     return counters
 
