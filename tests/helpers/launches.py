@@ -105,13 +105,13 @@ class Launches:
         self, *command: Word, env: Mapping[str, str] | None = None, text: bool = True, **more: Any
     ) -> subprocess.CompletedProcess[Any]:
         """To its end."""
-        if text:
-            more.setdefault("errors", "surrogateescape")
         return self._run(self.words(*command), env, text=text, **more)
 
-    def native(self, *command: Word, env: Mapping[str, str] | None = None, **more: Any) -> Done:
+    def native(
+        self, *command: Word, env: Mapping[str, str] | None = None, text: bool = True, **more: Any
+    ) -> subprocess.CompletedProcess[Any]:
         """The same command by the same user without hepwrap, to its end."""
-        return self._run(self.native_words(*command), env, **more)
+        return self._run(self.native_words(*command), env, text=text, **more)
 
     def look(self, subcommand: str, *words: str, env: Mapping[str, str] | None = None, **more: Any) -> Done:
         """`hepwrap ls`, `cat`, `stat`, `publish` ..., to its end."""
@@ -136,6 +136,8 @@ class Launches:
     def _run(self, words: list[str], env: Mapping[str, str] | None, **more: Any) -> subprocess.CompletedProcess[Any]:
         if "input" not in more:
             more.setdefault("stdin", subprocess.DEVNULL)
+        if more.get("text"):
+            more.setdefault("errors", "surrogateescape")
         settings = {"cwd": self.home, "timeout": 120, "capture_output": True, **more}
         return subprocess.run(words, env={**self.environment, **(env or {})}, check=False, **settings)
 

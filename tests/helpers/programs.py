@@ -154,11 +154,11 @@ class Pair:
 
     def native(self, words: list[str], **options: object) -> Done:
         """`{top}` in words stands for the tree."""
-        return neutral(self.launcher.native(*fill(words, str(self.tree)), **options), str(self.tree))
+        return neutral(self.launcher.native(*fill(words, str(self.tree)), text=False, **options), str(self.tree))
 
     def wrapped(self, words: list[str], **options: object) -> Done:
         """The same in the repository."""
-        return neutral(self.launcher.run(*fill(words, self.top), **options, text=False), self.top)
+        return neutral(self.launcher.run(*fill(words, self.top), text=False, **options), self.top)
 
     def assert_same(self, words: list[str], **options: object) -> bytes:
         """Both end alike and print the same, which is returned."""

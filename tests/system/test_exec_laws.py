@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -35,13 +34,6 @@ def launches(served: FaultyRepository) -> Launches:
     return served.launches
 
 
-def natively(launches: Launches, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """The same by the same user without hepwrap."""
-    return subprocess.run(
-        launches.native(*command), env=launches.environment, capture_output=True, text=True, check=False, timeout=60
-    )
-
-
 def test_an_exec_is_three_stops(launches: Launches, guests: Guests) -> None:
     stops = {}
     for times in (10, 30):
@@ -57,7 +49,7 @@ def test_an_exec_is_three_stops(launches: Launches, guests: Guests) -> None:
 @pytest.mark.parametrize("static", [True, False])
 def test_signals_are_inherited_as_natively(launches: Launches, guests: Guests, how: str, static: bool) -> None:
     command = guests.path("exec_chain", static=static), "10", how
-    assert launches.run(*command).stdout == natively(launches, *command).stdout != ""
+    assert launches.run(*command).stdout == launches.native(*command).stdout != ""
 
 
 def test_a_full_table_of_descriptors_is_executed_with_and_kept(launches: Launches, guests: Guests) -> None:
@@ -66,7 +58,7 @@ def test_a_full_table_of_descriptors_is_executed_with_and_kept(launches: Launche
     done = launches.run(*command)
     assert done.stdout.startswith("64 descriptors\n"), done.stderr
     assert "limit 7: 64 " in done.stdout
-    assert done.stdout == natively(launches, *command).stdout
+    assert done.stdout == launches.native(*command).stdout
 
 
 def test_a_table_full_up_to_the_hard_limit_is_one_sentence(launches: Launches, guests: Guests) -> None:
@@ -83,7 +75,7 @@ def test_a_table_full_up_to_the_hard_limit_is_one_sentence(launches: Launches, g
 def test_less_address_space_than_the_index_takes_is_more_for_the_program(launches: Launches, guests: Guests) -> None:
     """What is taken is added to the soft limit, once."""
     done = launches.run(guests.path("exec_chain"), "5", "space-low")
-    assert done.stdout == natively(launches, guests.path("exec_chain"), "5", "space-low").stdout != ""
+    assert done.stdout == launches.native(guests.path("exec_chain"), "5", "space-low").stdout != ""
     script = "ulimit -Sv 400000; sh -c 'ulimit -Sv; sh -c \"ulimit -Sv\"'"
     once, twice = map(int, launches.run("bash", "-c", script).stdout.split())
     assert once == twice > 400000
@@ -99,7 +91,7 @@ def test_a_hard_limit_of_address_space_below_the_index_is_one_sentence(launches:
 def test_a_program_begins_wherever_it_begins_natively(launches: Launches, name: str) -> None:
     settings, expected = tiny_elf.UNUSUAL[name]
     program = tiny_elf.write(launches.home / "tiny", **settings)  # type: ignore[arg-type]
-    assert natively(launches, program).returncode == expected
+    assert launches.native(program).returncode == expected
     done = launches.run("sh", "-c", f"{program}; echo $?; {program}; echo $?")
     status = expected if expected >= 0 else 128 - expected
     assert done.stdout == f"{status}\n{status}\n"

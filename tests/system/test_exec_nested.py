@@ -48,7 +48,7 @@ def test_one_launch_after_the_other_from_one_shell(launcher: Launches) -> None:
     """Launch in place: `exec` of a second launch by an untraced shell is an ordinary one."""
     one = launcher.typed("cat", "/cvmfs/test.hep.example/README")
     done = launcher.native("sh", "-c", f"{one}; {one} && exec {one}")
-    assert done.stdout == b"synthetic test repository\n" * 3, done.stderr
+    assert done.stdout == "synthetic test repository\n" * 3, done.stderr
 
 
 def test_many_launches_at_once_do_not_meet(work: Pair) -> None:
@@ -57,4 +57,4 @@ def test_many_launches_at_once_do_not_meet(work: Pair) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 16, done.stderr
     assert len(set(lines)) == 2
-    assert done.stderr == b""
+    assert done.stderr == ""

@@ -80,7 +80,7 @@ def test_parallel_make_builds_from_virtual_sources_and_headers(work: Pair, desk:
     """Out of the tree, so objects are on the host; a second make finds everything up to date, by virtual times."""
     done = work.wrapped(["make", "-j4", "-f", "{top}/src/Makefile"], cwd=desk)
     assert done.returncode == 0, done.stderr
-    assert work.launcher.native(desk / "program").stdout == b"%d\n" % ANSWER
+    assert work.launcher.native(desk / "program").stdout == f"{ANSWER}\n"
     again = work.wrapped(["make", "-j4", "-f", "{top}/src/Makefile"], cwd=desk)
     assert b"'program' is up to date" in again.stdout
     depends = (desk / "unit3.d").read_text()
@@ -133,8 +133,8 @@ def test_a_copy_is_equal_to_the_tree(work: Pair, desk: Path, tool: str) -> None:
     done = work.wrapped(shell(f"mkdir copy && {tool}"), cwd=desk)
     assert quiet(done) == b""
     python = work.launcher.user.python
-    copy = walking.parse(quiet(work.launcher.native(*walking.command(python, desk / "copy"))))
-    tree = walking.parse(quiet(work.launcher.native(*walking.command(python, work.tree))))
+    copy = walking.parse(quiet(work.launcher.native(*walking.command(python, desk / "copy"), text=False)))
+    tree = walking.parse(quiet(work.launcher.native(*walking.command(python, work.tree), text=False)))
     left_out = ("uid", "gid", "nlink", "may", "mtime_ns")
     assert {path: facts for path, facts in copy.told(*left_out).items() if not is_directory(facts)} == {
         path: facts for path, facts in tree.told(*left_out).items() if not is_directory(facts)

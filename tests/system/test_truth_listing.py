@@ -130,9 +130,8 @@ def test_find_as_an_ordinary_user_is_denied_only_the_closed_directory(launcher: 
 def test_claimed_owners_are_the_users_own_everywhere(launcher: Launches, rows: list[Row]) -> None:
     """As packaged, CVMFS_CLAIM_OWNERSHIP is yes."""
     owners = launcher.ok("find", TOP, "-printf", r"%U %G\n")
-    user = launcher.native("id", "-u").stdout.strip()
-    group = launcher.native("id", "-g").stdout.strip()
-    assert Counter(owners.splitlines()) == {user + b" " + group: len(rows)}
+    user, group = (launcher.native("id", which).stdout.strip() for which in ("-u", "-g"))
+    assert Counter(owners.decode().splitlines()) == {f"{user} {group}": len(rows)}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def wrapped(published: Published, unprivileged: Unprivileged, patching: list[str
 def walks(launcher: Launches, tree: Path) -> tuple[walking.Walk, walking.Walk]:
     """What the kernel says of the tree, and what the program is shown under hepwrap."""
     python = launcher.user.python
-    native = walking.parse(quiet(launcher.native(*walking.command(python, tree))))
+    native = walking.parse(quiet(launcher.native(*walking.command(python, tree), text=False)))
     shown = walking.parse(launcher.ok(*walking.command(python, f"/cvmfs/{NAME}"), env=RECORDED))
     return native, shown
 
@@ -108,8 +108,8 @@ def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launches, publi
     ]
     wrapped.ok("mkdir", target)
     wrapped.ok("cp", "-a", *names, target)
-    copied = walking.parse(quiet(wrapped.native(*walking.command(wrapped.user.python, target))))
-    original = walking.parse(quiet(wrapped.native(*walking.command(wrapped.user.python, published.tree))))
+    copied = walking.parse(quiet(wrapped.native(*walking.command(wrapped.user.python, target), text=False)))
+    original = walking.parse(quiet(wrapped.native(*walking.command(wrapped.user.python, published.tree), text=False)))
     for path, facts in copied.told("uid", "gid", "size", "may").items():
         if path and not path.startswith((b"/one", b"/two")):
             assert facts == original.told("uid", "gid", "size", "may")[path], path
