@@ -17,6 +17,7 @@ import threading
 
 #: x86_64 and all others since Linux 5.6.
 _PIDFD_GETFD = 438
+_PIDFD_THREAD = os.O_EXCL
 Identity = tuple[int, int, int]
 
 
@@ -87,22 +88,37 @@ class Herald:
             os.close(fd)
 
     def _borrow(self) -> int:
-        """A copy of the first process's stderr; OSError where no thread of it is left."""
+        """A copy of the first process's stderr; OSError where nobody who has it is left."""
         if self._kept is not None:
             return os.dup(self._kept)
-        pid = os.pidfd_open(self._first)
+        for thread in threads_of(self._first):
+            with contextlib.suppress(OSError):
+                return borrow_from(thread, is_leader=thread == self._first)
+        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+
+
+def threads_of(process: int) -> list[int]:
+    """The leader first; it may have ended before the others, and has no descriptors then."""
+    others: list[int] = []
+    with contextlib.suppress(OSError):
+        others = [int(name) for name in os.listdir(f"/proc/{process}/task") if int(name) != process]
+    return [process, *others]
+
+
+def borrow_from(thread: int, *, is_leader: bool) -> int:
+    """A copy of a thread's descriptor 2: the same open file where the kernel can do that, else the file opened again.
+
+    The kernel can since Linux 5.6 for leaders, and since 6.9 for other threads (PIDFD_THREAD, pidfd_open(2)).
+    """
+    with contextlib.suppress(OSError):
+        pid = os.pidfd_open(thread, 0 if is_leader else _PIDFD_THREAD)
         try:
             fd = _syscall(_PIDFD_GETFD, pid, 2, 0)
         finally:
             os.close(pid)
-        return fd if fd >= 0 else self._borrow_by_name()
-
-    def _borrow_by_name(self) -> int:
-        """Of any thread: the leader may have ended before the others."""
-        for thread in os.listdir(f"/proc/{self._first}/task"):
-            with contextlib.suppress(OSError):
-                return os.open(f"/proc/{self._first}/task/{thread}/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
-        raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+        if fd >= 0:
+            return fd
+    return os.open(f"/proc/{thread}/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
 
 
 def _syscall(number: int, *arguments: int) -> int:
