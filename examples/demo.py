@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import stack
+
+from hepwrap.errors import HepwrapError
 
 NAME = "stack.hep.example"
 REQUIREMENTS = ["pythia8mc==8.317.2"]
@@ -175,7 +176,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if shutil.which("ldd") is None:
-        raise SystemExit("demo: ldd is missing; install libc-bin")
     os.umask(0o022)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except HepwrapError as error:
+        raise SystemExit(f"demo: {error}") from None

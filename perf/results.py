@@ -16,11 +16,14 @@ from typing import Any
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import NATIVE
 from hepwrap.perf.figures import Summary, speed, summary
+from hepwrap.perf.goals import Goal, Promise, is_reached
 from hepwrap.perf.machine import Machine
 
 SCHEMA = "hepwrap-perf"
 #: Goes up when a reader of the older form would misunderstand the newer one.
 VERSION = 1
+#: Ends the name of a row that tells of the first run of a command in its launch.
+FIRST = "-first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class RowResult:
     title: str
     group: str
     unit: str
-    goal: float | None
+    goal: Goal | None
     #: Why it could not be measured at all here; "" where it was.
     missing: str = ""
     cells: Mapping[str, Cell] = field(default_factory=dict)
@@ -71,6 +74,13 @@ class RowResult:
         if base is None or other is None or base.summary is None or other.summary is None:
             return None
         return speed(base.samples, other.samples)
+
+    def is_goal_reached(self, column: str) -> bool | None:
+        """Whether the column keeps the row's promise; None where there is none, or no figure."""
+        cells = {name: cell.summary for name, cell in self.cells.items()}
+        if self.goal is None:
+            return None
+        return is_reached(self.goal, cells.get(NATIVE), cells.get(column), self.speed(column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +160,8 @@ def _results(raw: dict[str, Any]) -> Results:
 
 def _row(raw: dict[str, Any]) -> RowResult:
     cells = {str(name): _cell(cell) for name, cell in raw["cells"].items()}
-    return RowResult(**{**raw, "cells": cells})
+    goal = raw["goal"] and Goal(Promise(raw["goal"]["promise"]), _number(raw["goal"]["value"]))
+    return RowResult(**{**raw, "cells": cells, "goal": goal})
 
 
 def _cell(raw: dict[str, Any]) -> Cell:

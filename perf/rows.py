@@ -1,7 +1,6 @@
-"""The rows of the comparison: what is measured, as a table.
+"""The rows of the comparison: what each consists of, and the table of those that are loops of the C program (`bench/`).
 
-Owns names, groups, titles and goals.  Must not know how anything is run (`probes` does).  A micro row is a row of the
-C program in `bench/`; a macro row is a command.
+Owns names, groups, titles and goals; `macros` has the rows that are commands.  Must not know how anything is run.
 """
 
 from __future__ import annotations
@@ -9,9 +8,10 @@ from __future__ import annotations
 import enum
 import fnmatch
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hepwrap.errors import UsageError
+from hepwrap.perf.goals import Goal, Promise
 
 
 class Kind(enum.Enum):
@@ -39,25 +39,27 @@ class Row:
     loop: str = ""
     #: How many processes do it at once.
     processes: int = 1
-    #: Command with {prefix} for the tree, {host} for the machine's copy of it, {workloads} for the jobs; its output is
+    #: Command with {prefix} for the tree, {runs} for a scratch directory, {workloads} for the jobs; what it prints is
     #: compared between columns.
     command: tuple[str, ...] = ()
-    #: Variables of the command's environment, with the same placeholders.
-    environment: tuple[tuple[str, str], ...] = ()
-    #: Working directory of the command, with placeholders.
-    #: Parts of the tree (`parts`), programs in PATH, and job files that it cannot do without.
+    #: Variables of the command's environment, and its working directory, with the same placeholders.
+    environment: tuple[str, ...] = ()
+    directory: str = ""
+    #: Parts of the tree (`parts`), programs in PATH, and a job file that it cannot do without.
     parts: tuple[str, ...] = ("files",)
     tools: tuple[str, ...] = ()
     job: str = ""
-    #: How fast it must at least be, as a multiple of native's speed; None: no goal.
-    goal: float | None = None
+    #: What is promised.
+    goal: Goal | None = None
     #: Part of `--quick`.
     is_quick: bool = False
+    #: Why it is measured only where `--rows` has its very name; "" where it always is.
+    only_named: str = ""
     unit: str = "ns"
-    #: Lines of the output that are compared: the last one only (jobs print a digest there), or all.
+    #: Only the last line of what it prints is compared: jobs print a digest there.
     only_last_line: bool = False
-    #: Regular expressions whose matches are left out of the comparison, because two copies of a tree differ there.
-    unlike: tuple[str, ...] = field(default=())
+    #: Regular expressions for what two copies of a tree may print differently.
+    unlike: tuple[str, ...] = ()
 
     @property
     def loop_name(self) -> str:
@@ -70,7 +72,12 @@ _AT_ONCE = "several processes at once"
 
 
 def _loops(group: str, *rows: tuple[str, str, float | None, bool]) -> tuple[Row, ...]:
-    return tuple(Row(name, title, group, goal=goal, is_quick=quick) for name, title, goal, quick in rows)
+    return tuple(Row(name, title, group, goal=_speed(goal), is_quick=quick) for name, title, goal, quick in rows)
+
+
+def _speed(value: float | None) -> Goal | None:
+    """So many times as fast as native."""
+    return None if value is None else Goal(Promise.SPEED, value)
 
 
 def _at_once(count: int) -> tuple[Row, ...]:
@@ -81,7 +88,7 @@ def _at_once(count: int) -> tuple[Row, ...]:
         ("open-read-4k", "open, read 4 KB, close", 0.85),
     )
     return tuple(
-        Row(f"{loop}-x{count}", f"{title}, {count} processes", _AT_ONCE, loop=loop, processes=count, goal=goal)
+        Row(f"{loop}-x{count}", f"{title}, {count} processes", _AT_ONCE, loop=loop, processes=count, goal=_speed(goal))
         for loop, title, goal in loops
     )
 
@@ -125,13 +132,18 @@ LOOPS: tuple[Row, ...] = (
     ),
     *_loops(
         "processes",
-        ("exec-dynamic", "fork and exec of a dynamic program", 0.7, True),
-        ("exec-dynamic-host", "fork and exec of a dynamic program of the host", None, False),
         ("thread", "create and join a thread", None, False),
         ("signal", "a signal to ourselves", None, False),
         ("getppid", "getppid, which is not ours", 0.98, True),
     ),
-    Row("exec-static", "fork and exec of a static program", "processes", parts=("files", "static-program")),
+    *(
+        Row(name, f"fork and exec of a {title}", "processes", parts=(part,), goal=_speed(goal), is_quick=quick)
+        for name, title, part, goal, quick in (
+            ("exec-dynamic", "dynamic program", "program", 0.7, True),
+            ("exec-static", "static program", "static-program", None, False),
+            ("exec-dynamic-host", "dynamic program of the host", "program", None, False),
+        )
+    ),
     *_loops(
         _HOST,
         ("stat-host", "stat of a host file", 0.9, True),

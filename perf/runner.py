@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import NATIVE, Column
 from hepwrap.perf.figures import differences
 from hepwrap.perf.probes import Sample
-from hepwrap.perf.results import Cell, RowResult
+from hepwrap.perf.results import FIRST, Cell, RowResult
 from hepwrap.perf.rows import Kind, Row
 
 #: How many times the wanted time a slower column may take before it gets fewer iterations.
@@ -46,7 +46,7 @@ class Plan:
 
     def wanted(self, row: Row) -> float:
         """Nanoseconds a native sample shall take."""
-        return 1e9 * (self.loop_seconds if row.kind is Kind.LOOP else self.command_seconds)
+        return 1e9 * (self.command_seconds if row.kind is Kind.COMMAND else self.loop_seconds)
 
 
 QUICK = Plan(rounds=3, loop_seconds=0.02, command_seconds=0.02, budget=35.0)
@@ -85,7 +85,7 @@ class Runner:
     def run(self, rows: Sequence[Row]) -> list[RowResult]:
         """All rows that can be measured."""
         begin = self.clock()
-        fields = [[_Field(row, column) for column in self.columns if not column.missing] for row in rows]
+        fields = [[_Field(row, column) for column in self.columns if _is_measured(row, column)] for row in rows]
         done, steps = 0, len(rows) * (self.plan.rounds + 1)
         empty = {column.name: self._nothing(column) for column in self.columns if column.counts and not column.missing}
         for cells in fields:
@@ -99,7 +99,7 @@ class Runner:
                 if self._has_time(begin):
                     self._round(cells)
                 done += 1
-        return [_result(cells) for cells in fields]
+        return [result for cells in fields for result in _results(cells)]
 
     def _has_time(self, begin: float) -> bool:
         return self.plan.budget is None or self.clock() - begin < self.plan.budget
@@ -113,7 +113,11 @@ class Runner:
 
     def _calibrate(self, cells: Sequence[_Field], empty: Mapping[str, Mapping[str, float]]) -> None:
         """How many iterations native needs, and who must do with fewer."""
-        native = next(cell for cell in cells if cell.column.kind == NATIVE)
+        native = _native(cells)
+        if native is None:
+            for cell in cells:
+                cell.iterations = 1
+            return
         wanted = self.plan.wanted(native.row)
         try:
             native.iterations = self._iterations(native, wanted)
@@ -141,6 +145,9 @@ class Runner:
             if cell.column.counts:
                 cell.idle = self.probe.take(cell.row, cell.column, 0).counters
                 cell.setup = differences(dict(cell.idle), dict(empty.get(cell.column.name, {})))
+            if iterations == 1:
+                cell.iterations = 1
+                return
             few = max(1, iterations // 20)
             took = self.probe.take(cell.row, cell.column, few).total / few
         except HepwrapError as error:
@@ -157,9 +164,9 @@ class Runner:
             sample = self._sample(cell) if cell.iterations and not cell.error else None
             cell.samples.append(sample.total / cell.iterations if sample else None)
             cell.firsts.append(sample.first if sample else None)
-        native = next(cell for cell in cells if cell.column.kind == NATIVE)
+        native = _native(cells)
         for cell in cells:
-            if cell.checksum and native.checksum and cell.checksum != native.checksum:
+            if native and cell.checksum and native.checksum and cell.checksum != native.checksum:
                 cell.error = cell.error or f"its answers differ from native's ({cell.checksum}, {native.checksum})"
 
     def _sample(self, cell: _Field) -> Sample | None:
@@ -178,12 +185,29 @@ class Runner:
 NOTHING = Row("nothing", "nothing", "")
 
 
-def _result(cells: Sequence[_Field]) -> RowResult:
+def _is_measured(row: Row, column: Column) -> bool:
+    """Only hepwrap has a helper whose memory could be measured."""
+    return not column.missing and (row.kind is not Kind.MEMORY or column.counts)
+
+
+def _native(cells: Sequence[_Field]) -> _Field | None:
+    return next((cell for cell in cells if cell.column.kind == NATIVE), None)
+
+
+def _results(cells: Sequence[_Field]) -> list[RowResult]:
+    """The row; of a command also its first run in each launch."""
     row = cells[0].row
+    results = [_result(row, cells, {cell.column.name: _cell(cell) for cell in cells})]
+    if row.kind is Kind.COMMAND:
+        title = f"{row.title}: the first run in a launch"
+        first = replace(row, name=row.name + FIRST, title=title, goal=None)
+        results.append(_result(first, cells, {cell.column.name: _first(cell) for cell in cells}))
+    return results
+
+
+def _result(row: Row, cells: Sequence[_Field], shown: Mapping[str, Cell]) -> RowResult:
     missing = "" if any(sample is not None for cell in cells for sample in cell.samples) else _reason(cells)
-    return RowResult(
-        row.name, row.title, row.group, row.unit, row.goal, missing, {cell.column.name: _cell(cell) for cell in cells}
-    )
+    return RowResult(row.name, row.title, row.group, row.unit, row.goal, missing, shown)
 
 
 def _reason(cells: Sequence[_Field]) -> str:
@@ -200,3 +224,8 @@ def _cell(cell: _Field) -> Cell:
         dict(cell.setup),
         cell.error,
     )
+
+
+def _first(cell: _Field) -> Cell:
+    """The first run, which set everything up, as a cell of its own."""
+    return replace(_cell(cell), iterations=1, is_scaled=False, samples=tuple(cell.firsts), counters=dict(cell.setup))

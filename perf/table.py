@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hepwrap.perf.columns import NATIVE
-from hepwrap.perf.counters import STOPS
-from hepwrap.perf.results import Cell, Results, RowResult
+from hepwrap.perf.columns import HEPWRAP, NATIVE
+from hepwrap.perf.counters import FETCHES, STOPS, UPCALLS
+from hepwrap.perf.figures import Summary
+from hepwrap.perf.goals import Goal, Promise
+from hepwrap.perf.results import FIRST, Cell, Results, RowResult
 
 _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 _FEWER = "*"
+_COUNTED = ((STOPS, "stops"), (UPCALLS, "upcalls"), (FETCHES, "fetches"))
 
 
 def quantity(value: float, unit: str) -> str:
@@ -32,7 +35,12 @@ def time_text(cell: Cell, unit: str) -> str:
     found = cell.summary
     if found is None:
         return "failed" if cell.error else "-"
-    return f"{quantity(found.median, unit)}{_FEWER if cell.is_scaled else ''} ±{100 * found.relative:.0f}%"
+    return f"{quantity(found.median, unit)}{_FEWER if cell.is_scaled else ''} {spread_text(found)}"
+
+
+def spread_text(found: Summary) -> str:
+    """`±2%`; one sample has no spread that could be known."""
+    return f"±{100 * found.relative:.0f}%" if found.count > 1 else "±?"
 
 
 def cell_text(row: RowResult, column: str) -> str:
@@ -43,26 +51,39 @@ def cell_text(row: RowResult, column: str) -> str:
     ratio = row.speed(column)
     parts = [] if ratio is None or column == NATIVE else [f"{digits(ratio.median)}x"]
     parts.append(time_text(cell, row.unit))
-    stops = cell.per_operation(STOPS)
-    if stops is not None and cell.summary is not None:
-        parts.append("0 stops" if stops == 0 else f"{digits(stops)} stops")
+    if cell.summary is not None and cell.counters:
+        parts.append(counters_text(cell))
     return "  ".join(parts)
+
+
+def counters_text(cell: Cell) -> str:
+    """Stops of the tracer for each operation; upcalls and fetches where there were any."""
+    counted = [(cell.per_operation(name) or 0.0, word) for name, word in _COUNTED]
+    said = [f"{digits(value) if value else '0'} {word}" for value, word in counted if value or word == "stops"]
+    return ", ".join(said)
 
 
 def goal_text(row: RowResult, column: str) -> str:
     """The goal and whether it is reached."""
     if row.goal is None:
         return ""
-    ratio = row.speed(column)
-    verdict = "" if ratio is None else " ok" if ratio.median >= row.goal else " missed"
-    return f"{digits(row.goal)}x{verdict}"
+    verdict = {None: "", True: " ok", False: " missed"}[row.is_goal_reached(column)]
+    return f"{promised(row.goal, row.unit)}{verdict}"
+
+
+def promised(goal: Goal, unit: str) -> str:
+    """What is promised, in a few letters."""
+    if goal.promise is Promise.SPEED:
+        return f"{digits(goal.value)}x"
+    return f"<= {'+' if goal.promise is Promise.ABOVE else ''}{quantity(goal.value, unit)}"
 
 
 def notes(results: Results) -> list[str]:
     """Everything that is no figure: rows and columns that are missing, errors, fewer iterations."""
     lines = [f"column {column.name}: {column.missing}" for column in results.columns if column.missing]
-    lines += [f"{row.name}: {row.missing}" for row in results.rows if row.missing]
-    for row in results.rows:
+    told = [row for row in results.rows if not row.name.endswith(FIRST)]
+    lines += [f"{row.name}: {row.missing}" for row in told if row.missing]
+    for row in told:
         errors = [(name, cell.error) for name, cell in row.cells.items() if cell.error and not row.missing]
         lines += [f"{row.name} in column {name}: {error}" for name, error in errors]
     if any(cell.is_scaled for row in results.rows for cell in row.cells.values()):
@@ -85,27 +106,24 @@ def machine_lines(results: Results) -> list[str]:
 def cells_of(results: Results) -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
     """The heading, and for each group its lines of cells: what every table consists of."""
     names = [column.name for column in results.columns if not column.missing]
-    wrapped = next((column.name for column in results.columns if column.kind == "hepwrap"), "")
-    heading = ["", *names, "goal"]
+    wrapped = next((column.name for column in results.columns if column.kind == HEPWRAP), "")
     groups: dict[str, list[list[str]]] = {}
     for row in results.rows:
-        line = [row.title, *(cell_text(row, name) for name in names), goal_text(row, wrapped)]
-        groups.setdefault(row.group, []).append(
-            [row.title, f"not measured: {row.missing}", *[""] * len(names)] if row.missing else line
-        )
-    return heading, list(groups.items())
+        cells = ["not measured" if row.missing else cell_text(row, name) for name in names]
+        groups.setdefault(row.group, []).append([row.title, *cells, goal_text(row, wrapped)])
+    return ["", *names, "goal"], list(groups.items())
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells as lines of text, each cell as wide as the widest of its column."""
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def as_text(results: Results) -> str:
-    """The table for a terminal."""
+    """The table for a terminal; what could not be measured stands below it."""
     heading, groups = cells_of(results)
-    lines = [heading, *(line for _, rows in groups for line in rows if not line[1].startswith("not measured"))]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(heading))]
-
-    def line_of(cells: Sequence[str]) -> str:
-        return "  ".join(f"{text:<{width}}" for text, width in zip(cells, widths, strict=True)).rstrip()
-
-    text = [*machine_lines(results), "", line_of(heading)]
+    lines = [heading]
     for group, rows in groups:
-        text += ["", group, *(line_of(row) for row in rows)]
-    return "\n".join([*text, "", *notes(results)]).rstrip() + "\n"
+        lines += [[""] * len(heading), [group, *[""] * (len(heading) - 1)], *rows]
+    return "\n".join([*machine_lines(results), "", *aligned(lines), "", *notes(results)]).rstrip() + "\n"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.execute import Executor, succeed
-from hepwrap.perf.parts import Making, Part, Say, Sizes, Unavailable
+from hepwrap.perf.making import Making, Part, Say, Sizes, Unavailable
 
 NAME = "perf.hep.example"
 #: Where a mounted CernVM-FS would have it.
@@ -35,6 +35,8 @@ class Work:
     """Places below one directory."""
 
     root: Path
+    #: Name of the scratch directory; others measure beside us only in tests.
+    scratch: str = "runs"
 
     @property
     def tree(self) -> Path:
@@ -59,7 +61,7 @@ class Work:
     @property
     def runs(self) -> Path:
         """Scratch of a run: the working directory of programs, counters, outputs."""
-        return self.root / "runs"
+        return self.root / self.scratch
 
     @property
     def state(self) -> Path:
@@ -137,9 +139,19 @@ def read_made(work: Work) -> Made:
 
 
 def prepare(
-    work: Work, parts: Sequence[Part], sizes: Sizes, *, executor: Executor, hepwrap: Sequence[str], say: Say
+    work: Work,
+    parts: Sequence[Part],
+    sizes: Sizes,
+    *,
+    stacks: bool,
+    executor: Executor,
+    hepwrap: Sequence[str],
+    say: Say,
 ) -> Made:
-    """Make what is not there yet of `parts`, and publish it; what cannot be made is noted and no error."""
+    """Make what is not there yet of `parts`, and publish it; what cannot be made is noted and no error.
+
+    Parts that are stacks are made only where `stacks` is set.
+    """
     made = read_made(work)
     if made.recipe != RECIPE or made.sizes != sizes:
         for place in (work.tree, work.store, work.root / "keys", work.root / "state"):
@@ -148,9 +160,15 @@ def prepare(
     work.tree.mkdir(exist_ok=True)
     making = Making(work.tree, sizes, executor, say)
     for part in parts:
-        if part.name not in made.parts:
-            _make(part, making, made)
-            _write(work, made)
+        if part.name in made.parts:
+            continue
+        if part.is_stack and not stacks:
+            made.missing.setdefault(
+                part.name, f"{part.title} is not installed; hepwrap perf --prepare --stacks does it"
+            )
+            continue
+        _make(part, making, made)
+        _write(work, made)
     if made.published != made.parts:
         say("publishing the tree as a signed repository")
         _publish(work, executor, hepwrap)

@@ -23,7 +23,9 @@ struct world {
     const char *host; /* the same tree on the machine's own disk, for the rows about host files */
     long files;       /* how many the many-files rows use */
     const char *save; /* spawn: the first output is kept here, and what goes to stderr in SAVE.err */
-    char **command;   /* spawn: what is run */
+    char **command;   /* spawn: what is run, ... */
+    char **variables; /* ... with these in its environment, ended by NULL, ... */
+    char *directory;  /* ... and where */
 };
 extern struct world world;
 

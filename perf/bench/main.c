@@ -1,5 +1,5 @@
 /*
- * bench [-n ITERATIONS] [-j PROCESSES] [-f FILES] ROOT HOST ROW [SAVE COMMAND...]
+ * bench [-n ITERATIONS] [-j PROCESSES] [-f FILES] [-d DIRECTORY] [-e NAME=VALUE]... ROOT HOST ROW [SAVE COMMAND...]
  *
  * Prepares the row, does every operation of it once and thoroughly and once more, then ITERATIONS of them under the
  * clock, in PROCESSES processes at once.  Prints one line:
@@ -127,30 +127,48 @@ static struct outcome measure_alone(const struct row *row, long iterations)
 
 static int usage(void)
 {
-    fputs("usage: bench [-n ITERATIONS] [-j PROCESSES] [-f FILES] ROOT HOST ROW [SAVE COMMAND...]\n", stderr);
+    fputs("usage: bench [-n ITERATIONS] [-j PROCESSES] [-f FILES] [-d DIRECTORY] [-e NAME=VALUE]... ROOT HOST ROW "
+          "[SAVE COMMAND...]\n",
+          stderr);
     return 2;
+}
+
+struct options {
+    long iterations;
+    int processes;
+};
+
+/* How many words are options; -1 for a mistake. */
+static int read_options(int argc, char **argv, struct options *options)
+{
+    int option, variables = 0;
+    world.variables = calloc((size_t)argc + 1, sizeof *world.variables);
+    while ((option = getopt(argc, argv, "+n:j:f:d:e:")) != -1) {
+        if (option == 'n')
+            options->iterations = atol(optarg);
+        else if (option == 'j')
+            options->processes = atoi(optarg);
+        else if (option == 'f')
+            world.files = atol(optarg);
+        else if (option == 'd')
+            world.directory = optarg;
+        else if (option == 'e')
+            world.variables[variables++] = optarg;
+        else
+            return -1;
+    }
+    return optind;
 }
 
 int main(int argc, char **argv)
 {
-    long iterations = 0;
-    int processes = 1, option;
-    const struct row *row;
+    struct options options = {0, 1};
     struct outcome outcome;
-    while ((option = getopt(argc, argv, "+n:j:f:")) != -1) {
-        if (option == 'n')
-            iterations = atol(optarg);
-        else if (option == 'j')
-            processes = atoi(optarg);
-        else if (option == 'f')
-            world.files = atol(optarg);
-        else
-            return usage();
-    }
-    argv += optind;
-    argc -= optind;
-    if (argc < 3)
+    const struct row *row;
+    int taken = read_options(argc, argv, &options);
+    if (taken < 0 || argc - taken < 3)
         return usage();
+    argv += taken;
     world.root = argv[0];
     world.host = argv[1];
     row = find_row(argv[2]);
@@ -158,14 +176,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench: there is no row %s\n", argv[2]);
         return 2;
     }
-    if (argc > 4) {
+    if (argc - taken > 4) {
         world.save = argv[3];
         world.command = argv + 4;
     }
-    if (processes == 1)
-        outcome = measure_alone(row, iterations);
+    if (options.processes == 1)
+        outcome = measure_alone(row, options.iterations);
     else
-        outcome = measure_at_once(row, iterations, processes);
+        outcome = measure_at_once(row, options.iterations, options.processes);
     printf("ns=%lld first=%lld checksum=%016llx changed=%lld\n", (long long)(outcome.end - outcome.begin),
            (long long)outcome.first, (unsigned long long)outcome.checksum, (long long)outcome.changed);
     return 0;

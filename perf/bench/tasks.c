@@ -95,30 +95,52 @@ static uint64_t nothing_once(long i, int thorough)
     return 0;
 }
 
-static int first_of_command = 1;
+static int runs_of_command;
+
+/* SAVE with `ending`, opened for writing; in later runs /dev/null. */
+static int output_file(const char *ending)
+{
+    char *name = NULL;
+    int fd = -1;
+    if (runs_of_command == 0 && asprintf(&name, "%s%s", world.save, ending) > 0)
+        fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    free(name);
+    return fd >= 0 ? fd : (int)must(open("/dev/null", O_WRONLY | O_CLOEXEC), "open", "/dev/null");
+}
 
 static void become_command(int output)
 {
-    int errors = -1;
-    if (first_of_command && world.save)
-        errors = open(strcat(strcpy(malloc(strlen(world.save) + 5), world.save), ".err"),
-                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (errors < 0)
-        errors = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int errors = output_file(".err");
     dup2(output, 1);
     dup2(errors, 2);
+    for (char **variable = world.variables; *variable; variable++)
+        putenv(*variable);
+    if (world.directory && chdir(world.directory) < 0)
+        dprintf(2, "%s: %s\n", world.directory, strerror(errno));
     execvp(world.command[0], world.command);
     dprintf(2, "%s: %s\n", world.command[0], strerror(errno));
     _exit(127);
 }
 
-/* Runs the command; the answer is its exit code and all it printed, which the first run also keeps. */
-static uint64_t spawn_once(long i, int thorough)
+/* All that comes out of `from` goes to `to`, and into the hash. */
+static uint64_t drain(int from, int to)
 {
     static char piece[1 << 16];
-    int ends[2], keep = -1;
     uint64_t hash = HASH_START;
     ssize_t got;
+    while ((got = read(from, piece, sizeof piece)) > 0) {
+        hash = hash_bytes(hash, piece, (size_t)got);
+        if (write(to, piece, (size_t)got) != got)
+            fail("write", world.save);
+    }
+    return hash;
+}
+
+/* Runs the command; the answer is all it printed, which the first run also keeps. */
+static uint64_t spawn_once(long i, int thorough)
+{
+    int ends[2], keep = output_file(""), status;
+    uint64_t answer;
     pid_t child;
     (void)i;
     (void)thorough;
@@ -127,18 +149,16 @@ static uint64_t spawn_once(long i, int thorough)
     if (child == 0)
         become_command(ends[1]);
     close(ends[1]);
-    if (first_of_command && world.save)
-        keep = (int)must(open(world.save, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "open", world.save);
-    while ((got = read(ends[0], piece, sizeof piece)) > 0) {
-        hash = hash_bytes(hash, piece, (size_t)got);
-        if (keep >= 0 && write(keep, piece, (size_t)got) != got)
-            fail("write", world.save);
-    }
+    answer = drain(ends[0], keep);
     close(ends[0]);
-    if (keep >= 0)
-        close(keep);
-    first_of_command = 0;
-    return hash_number(hash, (uint64_t)end_of(child));
+    close(keep);
+    status = end_of(child);
+    if (status != 0) {
+        fprintf(stderr, "bench: %s ended with status %#x in run %d\n", world.command[0], status, runs_of_command);
+        exit(1);
+    }
+    runs_of_command++;
+    return answer;
 }
 
 const struct row task_rows[] = {

@@ -122,6 +122,14 @@ _PERF = (
     _value("--output", key="output", metavar="DIR", help="where results go (default: results in the work directory)"),
     _value("--work", key="work", metavar="DIR", help="where tree and repository are kept (~/.cache/hepwrap/perf)"),
     _switch("--prepare", key="prepare", help="make tree and repository, and measure nothing"),
+    _switch("--stacks", key="stacks", help="with the packages of the HEP rows in it, which pip downloads (700 MB)"),
+    _value(
+        "--workloads", key="workloads", metavar="DIR", help="where the jobs of the HEP rows are (../shared/workloads)"
+    ),
+    _value("--write-readme", key="write-readme", metavar="FILE", help="put the results into FILE, between its marks"),
+    _value(
+        "--fail-over", key="fail-over", metavar="PERCENT", help="compare: exit code 1 where a row got that much slower"
+    ),
     _switch("--list", key="list", help="name the rows"),
     _switch("--quiet", "-q", key="quiet", help="no progress"),
     HELP,
@@ -142,7 +150,9 @@ COMMANDS: dict[str, Command] = {
         Command("renew", "renew", "NAME", "sign the whitelist of a published repository anew", _RENEW),
         Command("serve", "serve", "STORE", "hand out published repositories over HTTP", _SERVE),
         Command("showconfig", "showconfig", "[REPO]", "show what is configured", (*_SHOWCONFIG, *READING)),
-        Command("perf", "perf", "", "measure what hepwrap costs, beside native and others", _PERF),
+        Command(
+            "perf", "perf", "[compare A.json B.json]", "measure what hepwrap costs, beside native and others", _PERF
+        ),
         Command("doctor", "doctor", "", "check whether hepwrap can work on this machine", READING),
     )
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hepwrap.cli.arguments import Parsed, operands
 from hepwrap.cli.commands import Command
@@ -15,56 +16,100 @@ from hepwrap.cli.progress import ProgressLine
 from hepwrap.errors import UsageError
 
 if TYPE_CHECKING:
+    from hepwrap.perf.results import Results
     from hepwrap.perf.rows import Row
     from hepwrap.perf.runner import Plan
     from hepwrap.perf.session import Session
 
 _BAR = 24
+_EXIT_SLOWER = 1
+#: Where stderr is no terminal: a log shall show that it goes on.
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 def main(parsed: Parsed, command: Command) -> int:
-    """Measure, prepare, or list; 0 when it is done."""
-    operands(parsed, [])
+    """Measure, prepare, list or compare; 0 when that is done, 1 where a comparison finds a regression."""
+    if parsed.everything[:1] == ["compare"]:
+        return _compare(parsed)
+    if parsed.everything:
+        raise UsageError(f"{parsed.everything[0]!r} is not understood; say hepwrap perf, or perf compare A.json B.json")
+    if parsed.has("fail-over"):
+        raise UsageError("--fail-over belongs to hepwrap perf compare A.json B.json")
     rows = _rows(parsed)
     if parsed.has("list"):
         for row in rows:
             print(f"{row.name:24} {row.group}: {row.title}")
         return 0
-    session = _session(parsed)
+    session, plan, place = _session(parsed), _plan(parsed), _output(parsed)
+    signal.signal(signal.SIGTERM, _end)  # What was started shall end with us.
     with ProgressLine(quiet=parsed.has("quiet")) as line:
-        session.prepare(lambda text: line.show(lambda: text))
+        session.prepare(lambda text: line.show(lambda: text), stacks=parsed.has("stacks"))
         if parsed.has("prepare"):
             line.say(f"{session.work.root} is ready")
             return 0
-        return _measure(parsed, session, rows, line)
+        results = _measure(parsed, session, plan, rows, line)
+        line.clear()
+        return _tell(parsed, results, place or session.work.root / "results", line)
 
 
-def _measure(parsed: Parsed, session: Session, rows: tuple[Row, ...], line: ProgressLine) -> int:
+def _measure(parsed: Parsed, session: Session, plan: Plan, rows: tuple[Row, ...], line: ProgressLine) -> Results:
     from hepwrap.perf.columns import parse_peer
-    from hepwrap.perf.results import as_json
-    from hepwrap.perf.session import write
-    from hepwrap.perf.table import as_text
 
     peers = [parse_peer(text) for text in parsed.values.get("peer", [])]
     columns = session.columns(peers, only_named=parsed.has("quick"))
-    begin = time.monotonic()
+    begin = last = time.monotonic()
 
     def progress(text: str, share: float) -> None:
-        line.show(lambda: bar(text, share, time.monotonic() - begin))
+        nonlocal last
+        now = time.monotonic()
+        if not line.draws and not parsed.has("quiet") and now - last > _SECONDS_BETWEEN_LINES:
+            last = now
+            line.say(bar(text, share, now - begin))
+        line.show(lambda: bar(text, share, now - begin))
 
-    results = session.measure(rows, columns, _plan(parsed), progress)
-    place = Path(parsed.last("output", str(session.work.root / "results")))
-    write(place / "results.json", as_json(results))
-    line.clear()
+    return session.measure(rows, columns, plan, progress, named=parsed.values.get("rows", []))
+
+
+def _tell(parsed: Parsed, results: Results, place: Path, line: ProgressLine) -> int:
+    """The table on stdout, everything else in files."""
+    from hepwrap.perf.outputs import write_all
+    from hepwrap.perf.readme import write_readme
+    from hepwrap.perf.table import as_text
+
     sys.stdout.write(as_text(results))
-    print(f"\nwritten: {place / 'results.json'}")
+    files = write_all(results, place, line.say)
+    if parsed.has("write-readme"):
+        write_readme(Path(parsed.last("write-readme")), results)
+    print(f"\nwritten to {place}: {', '.join(path.name for path in files)}")
     return 0
 
 
-def _rows(parsed: Parsed) -> tuple[Row, ...]:
-    from hepwrap.perf.rows import LOOPS, chosen
+def _compare(parsed: Parsed) -> int:
+    from hepwrap.perf.compare import compare
+    from hepwrap.perf.comparison import as_text
+    from hepwrap.perf.results import read
 
-    rows = chosen(LOOPS, parsed.values.get("rows", []))
+    _, *names = operands(parsed, ["compare", "A.json", "B.json"])
+    others = [key for key in parsed.values if key != "fail-over"]
+    if others:
+        raise UsageError(f"--{others[0]} does not belong to perf compare; it takes --fail-over PERCENT")
+    percent = number(parsed, "fail-over", 0)
+    before, after = (read(Path(name)) for name in names)
+    changes = compare(before, after)
+    sys.stdout.write(as_text(before, after, changes))
+    if percent is None:
+        return 0
+    worse = [f"{change.row.name} ({change.column})" for change in changes if change.is_regression(percent)]
+    if worse:
+        print(f"worse by more than {percent}% and by more than the spread, or lost: {', '.join(worse)}")
+    return _EXIT_SLOWER if worse else 0
+
+
+def _rows(parsed: Parsed) -> tuple[Row, ...]:
+    from hepwrap.perf.macros import ROWS
+    from hepwrap.perf.rows import chosen
+
+    rows = chosen(ROWS, parsed.values.get("rows", []))
     if parsed.has("quick") and not parsed.has("rows"):
         return tuple(row for row in rows if row.is_quick)
     return rows
@@ -80,6 +125,13 @@ def _plan(parsed: Parsed) -> Plan:
     return replace(plan, rounds=rounds) if rounds else plan
 
 
+def _output(parsed: Parsed) -> Path | None:
+    place = Path(parsed.last("output")) if parsed.has("output") else None
+    if place is not None and place.exists() and not place.is_dir():
+        raise UsageError(f"--output: {place} is no directory")
+    return place
+
+
 def _session(parsed: Parsed) -> Session:
     from hepwrap.perf.session import Session
     from hepwrap.perf.work import Work, default_directory
@@ -87,11 +139,25 @@ def _session(parsed: Parsed) -> Session:
     place = Path(parsed.last("work")) if parsed.has("work") else default_directory(os.environ)
     if place.exists() and not place.is_dir():
         raise UsageError(f"--work: {place} is no directory")
-    return Session(Work(place.absolute()))
+    return Session(Work(place.absolute()), workloads=_workloads(parsed))
+
+
+def _workloads(parsed: Parsed) -> Path:
+    """The directory with the jobs: where it was said, or where the project's shared data are."""
+    if parsed.has("workloads"):
+        place = Path(parsed.last("workloads"))
+        if not place.is_dir():
+            raise UsageError(f"--workloads: {place} is no directory")
+        return place
+    return Path(os.environ.get("HEPWRAP_SHARED") or "../shared") / "workloads"
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def bar(text: str, share: float, seconds: float) -> str:
     """One line: how far it is, and how long it will still take if it goes on so."""
     filled = int(_BAR * min(1.0, share))
-    rest = f"{seconds / share - seconds:.0f} s to go" if share > 0.02 else ""
-    return f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}  {rest}"
+    rest = f"  {seconds / share - seconds:.0f} s to go" if share > 0.02 else ""
+    return f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}{rest}"

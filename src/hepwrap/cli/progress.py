@@ -21,7 +21,8 @@ class ProgressLine:
     """Draws nothing where stderr is no terminal, or closed, or `quiet` is asked for.  Leaving the block clears it."""
 
     def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._draws = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        #: Whether anybody sees it.
+        self.draws = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._clock = clock
         self._next = -1.0
         self._is_drawn = False
@@ -34,7 +35,7 @@ class ProgressLine:
 
     def show(self, text: Callable[[], str]) -> None:
         """Draw what `text` says now, unless something was drawn a moment ago."""
-        if self._draws and (now := self._clock()) >= self._next:
+        if self.draws and (now := self._clock()) >= self._next:
             self._next = now + _SECONDS_BETWEEN
             self._is_drawn = True
             # One that wraps could not be cleared.
