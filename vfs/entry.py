@@ -28,8 +28,30 @@ HIDDEN = 0x8000
 DIRECT_IO = 0x10000
 
 
+class Typed:
+    """What a whole st_mode says of the type; for values with a `mode`."""
+
+    __slots__ = ()
+    mode: int
+
+    @property
+    def is_dir(self) -> bool:
+        """A directory, a nested mount point included."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        """A regular file."""
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_symlink(self) -> bool:
+        """A symbolic link."""
+        return stat.S_ISLNK(self.mode)
+
+
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Typed):
     """A directory, file, symbolic link or special file of one revision (loosely struct inode plus dentry).
 
     Attributes are as the catalogue records them; a nested mount point has those of the row in its parent catalogue.
@@ -63,21 +85,6 @@ class Entry:
     symlink: bytes
     #: True where a nested (or bound) catalogue takes over below this directory.
     is_nested_mount: bool
-
-    @property
-    def is_dir(self) -> bool:
-        """A directory, a nested mount point included."""
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_file(self) -> bool:
-        """A regular file."""
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_symlink(self) -> bool:
-        """A symbolic link."""
-        return stat.S_ISLNK(self.mode)
 
     @property
     def is_chunked(self) -> bool:

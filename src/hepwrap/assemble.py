@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from hepwrap.config import LoadedSettings, Overrides, load
+from hepwrap.config import LoadedSettings, Overrides
 from hepwrap.errors import HepwrapError, LaunchError, PathError
 from hepwrap.settings import CacheSettings, RepositorySettings
 
@@ -53,7 +53,7 @@ def configuration(overrides: Overrides | None = None, *, warn: Log = say, log: L
     def read_config_repository(fqrn: str, settings: RepositorySettings) -> Mapping[str, bytes]:
         return RepositoryFiles(_opened(settings, loaded, None, warn=warn, log=log), loaded.job.prefix)
 
-    loaded = load(
+    loaded = LoadedSettings(
         overrides,
         environ=dict(os.environ),
         cwd=_current_directory(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,8 +13,8 @@ from hepwrap.cache.budget import FixedBudget
 from hepwrap.cache.memory import MemoryFile, MemoryFiles, Part
 from hepwrap.cache.objects import Objects
 from hepwrap.errors import CorruptObject, FetchFailed, MissingObject, Unsupported
-from tests.helpers.memory_fetcher import PATIENCE, MemoryFetcher
-from tests.helpers.threads import Together
+from tests.helpers.memory_fetcher import MemoryFetcher
+from tests.helpers.threads import Together, wait_until
 
 LIMIT = 1 << 30
 
@@ -24,15 +23,6 @@ MakeStore = Callable[..., Any]
 
 def content_of(file: MemoryFile) -> bytes:
     return os.pread(file.fd, file.size + 10, 0)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 1000)):
-        if condition():
-            return
-        pause.wait(0.001)
-    pytest.fail("never came true")
 
 
 def test_a_file_of_one_object_has_its_content(make_store: MakeStore) -> None:

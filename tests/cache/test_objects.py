@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import zlib
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -15,9 +13,9 @@ from hepwrap.cache import inflate
 from hepwrap.cache.objects import ObjectRef, Objects
 from hepwrap.digest import RMD160, SHA1, SHAKE128, Algorithm, Digest
 from hepwrap.errors import CorruptObject, FetchFailed, MissingObject, Unsupported
-from tests.helpers.memory_fetcher import PATIENCE, MemoryFetcher
+from tests.helpers.memory_fetcher import MemoryFetcher
 from tests.helpers.shared import shared_path
-from tests.helpers.threads import Together
+from tests.helpers.threads import Together, wait_until
 
 LIMIT = 1 << 30
 
@@ -229,15 +227,6 @@ def test_a_fetcher_that_breaks_its_contract_is_a_failed_fetch() -> None:
 
 
 # One fetch for all.
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 1000)):
-        if condition():
-            return
-        pause.wait(0.001)
-    pytest.fail("never came true")
 
 
 def test_one_fetch_answers_all_simultaneous_askers() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hepwrap.config import LoadedSettings, Overrides, load
+from hepwrap.config import LoadedSettings, Overrides
 from hepwrap.config.loaded import ReadConfigRepository
 
 PEM = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"
@@ -50,7 +50,7 @@ class FakeMachine:
         reader: ReadConfigRepository | None = None,
     ) -> LoadedSettings:
         """What is configured."""
-        return load(
+        return LoadedSettings(
             overrides,
             environ={"HOME": str(self.home), **(environ or {})},
             cwd=self.cwd,

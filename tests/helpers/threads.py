@@ -6,9 +6,21 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+import pytest
+
 from tests.helpers.memory_fetcher import PATIENCE
 
 Result = TypeVar("Result")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Ask a thousand times a second; the test fails where it never comes true."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE * 1000)):
+        if condition():
+            return
+        pause.wait(0.001)
+    pytest.fail("never came true")
 
 
 class Together(Generic[Result]):

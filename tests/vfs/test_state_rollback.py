@@ -45,13 +45,19 @@ def test_the_revision_that_was_opened_is_remembered(tmp_path: Path, state: State
     assert workshop.warnings == []
 
 
+def back_to_2_from_3(place: Path, state: StateDirectory) -> Workshop:
+    """A repository of revision 2, of which revision 3 was seen."""
+    workshop = Workshop(place)
+    for revision in ("3", "2"):
+        workshop.manifest["S"] = revision
+        workshop.sign_manifest()
+        if revision == "3":
+            workshop.open(state=state)
+    return workshop
+
+
 def test_an_older_manifest_is_refused(tmp_path: Path, state: StateDirectory) -> None:
-    workshop = Workshop(tmp_path)
-    workshop.manifest["S"] = "3"
-    workshop.sign_manifest()
-    workshop.open(state=state)
-    workshop.manifest["S"] = "2"
-    workshop.sign_manifest()
+    workshop = back_to_2_from_3(tmp_path, state)
     sentence = "manifest of test.hep.example: it goes back to revision 2, but 3 was seen before; .*--tag or --root-hash"
     with pytest.raises(UntrustedManifest, match=sentence) as caught:
         workshop.open(state=state)
@@ -62,12 +68,7 @@ def test_an_older_manifest_is_refused(tmp_path: Path, state: StateDirectory) -> 
 def test_going_back_is_allowed_where_the_user_asks(
     asked: dict[str, str], tmp_path: Path, state: StateDirectory
 ) -> None:
-    workshop = Workshop(tmp_path)
-    workshop.manifest["S"] = "3"
-    workshop.sign_manifest()
-    workshop.open(state=state)
-    workshop.manifest["S"] = "2"
-    workshop.sign_manifest()
+    workshop = back_to_2_from_3(tmp_path, state)
     assert workshop.open(state=state, **asked).revision == 2
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hepwrap.digest import Digest
+from hepwrap.vfs import entry as bits
 from hepwrap.vfs.publish import catalog_writer, statistics
 from hepwrap.vfs.publish.catalog_writer import CatalogContent
 from hepwrap.vfs.publish.layout import Layout
@@ -19,7 +20,7 @@ from hepwrap.vfs.publish.node import Node
 from hepwrap.vfs.publish.objects_writer import ObjectWriter
 from hepwrap.vfs.publish.previous import CatalogReference, open_database
 from hepwrap.vfs.publish.report import Progress, Report
-from hepwrap.vfs.publish.row import Flag, NestedRow, RowMaker
+from hepwrap.vfs.publish.row import NestedRow, RowMaker
 from hepwrap.vfs.publish.statistics import Counters
 
 #: What stands for "no previous catalogue", in every hash algorithm.
@@ -74,18 +75,18 @@ class CatalogBuilder:
         return BuiltCatalog(digest, size, own)
 
     def _collect(self, top: Node) -> CatalogContent:
-        content = CatalogContent(top.path, [self.maker.row(top, flags=Flag.NESTED_ROOT if top.path else 0)])
+        content = CatalogContent(top.path, [self.maker.row(top, flags=bits.NESTED_ROOT if top.path else 0)])
         waiting, next_group = [top], 1
         while waiting:
             directory = waiting.pop()
             next_group = number_groups(directory, next_group)
             for child in directory.children:
-                content.rows.append(self.maker.row(child, flags=Flag.MOUNT_POINT if child.nested else 0))
+                content.rows.append(self.maker.row(child, flags=bits.NESTED_MOUNT if child.nested else 0))
                 content.chunks.extend(self.maker.chunks(child))
                 if child.nested is not None:
                     below = self.built[child.path]
                     content.nested.append(NestedRow(child.path, str(below.digest), below.size))
-                elif child.is_directory:
+                elif child.is_dir:
                     waiting.append(child)
         content.sort()
         return content

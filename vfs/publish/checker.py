@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hepwrap.digest import BY_CODE, Digest
 from hepwrap.errors import HepwrapError, NotFound
+from hepwrap.vfs import entry as bits
 from hepwrap.vfs.publish import manifest_writer, previous, statistics
 from hepwrap.vfs.publish.layout import Layout
-from hepwrap.vfs.publish.row import ALGORITHM_SHIFT
 from hepwrap.vfs.publish.statistics import Counters
 
 
@@ -98,7 +98,9 @@ def _check_files(layout: Layout, catalog: sqlite3.Connection, problems: list[str
         " ON f.md5path_1 = c.md5path_1 AND f.md5path_2 = c.md5path_2"
     )
     for raw, flags, letter in catalog.execute(f"{whole} UNION {chunks}").fetchall():
-        _check_object(layout, Digest(BY_CODE[flags >> ALGORITHM_SHIFT & 7], raw), letter.decode(), problems)
+        _check_object(
+            layout, Digest(BY_CODE[flags >> bits.HASH_SHIFT & bits.HASH_MASK], raw), letter.decode(), problems
+        )
 
 
 def _check_object(layout: Layout, digest: Digest, letter: str, problems: list[str]) -> None:

@@ -45,6 +45,6 @@ def number_groups(directory: Node, next_group: int) -> int:
 def _linked(directory: Node) -> dict[tuple[int, int], list[Node]]:
     members: defaultdict[tuple[int, int], list[Node]] = defaultdict(list)
     for child in directory.children:
-        if child.nlink > 1 and not child.is_directory:
+        if child.nlink > 1 and not child.is_dir:
             members[child.device, child.inode].append(child)
     return members

@@ -82,7 +82,7 @@ def _split(everything: list[Node], limits: Limits, warn: Callable[[str], None]) 
         own = 1 + len(directory.children)
         heaviest: list[tuple[int, bytes, Node]] = []
         for child in directory.children:
-            if child.is_directory and child.nested is None:
+            if child.is_dir and child.nested is None:
                 own += weight[child.path] - 1
                 heaviest.append((-weight[child.path], child.path, child))
         heapq.heapify(heaviest)

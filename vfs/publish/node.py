@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import enum
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hepwrap.digest import Digest
+from hepwrap.vfs.entry import Typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Nested(enum.Enum):
 _STATUS = ("mode", "uid", "gid", "size", "mtime_ns", "ctime_ns", "inode", "device", "nlink", "rdev")
 
 
-class Node:
+class Node(Typed):
     """An entry.  `path` is b"" for the root and b"/a/b" below it, as catalogues key it."""
 
     __slots__ = (
@@ -106,21 +106,6 @@ class Node:
             setattr(self, name, getattr(other, name))
 
     @property
-    def is_directory(self) -> bool:
-        """Of the type `d`."""
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_file(self) -> bool:
-        """A regular file."""
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_symlink(self) -> bool:
-        """Of the type `l`."""
-        return stat.S_ISLNK(self.mode)
-
-    @property
     def version(self) -> tuple[int, ...]:
         """Differs where a file was written to, replaced, or given other attributes in between."""
         return (self.device, self.inode, self.size, self.mtime_ns, self.ctime_ns)
@@ -132,7 +117,7 @@ def directories(root: Node) -> Iterator[Node]:
     while waiting:
         directory = waiting.pop()
         yield directory
-        waiting.extend(child for child in reversed(directory.children) if child.is_directory)
+        waiting.extend(child for child in reversed(directory.children) if child.is_dir)
 
 
 def shown(path: bytes) -> str:

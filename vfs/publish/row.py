@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import stat
 import struct
 from typing import NamedTuple
 
 from hepwrap.digest import Algorithm, Digest
+from hepwrap.vfs import entry as bits
 from hepwrap.vfs.publish.node import Node
 
 #: What the format's own publisher records for every directory, whatever the file system says.
 DIRECTORY_SIZE = 4096
 _NANOSECONDS = 10**9
 _KEY = struct.Struct("<qq")
-
-
-class Flag(enum.IntFlag):
-    """Bits of the column `flags`; the hash algorithm stands in bits 8-10, the compression in 11-13."""
-
-    DIRECTORY = 0x1
-    MOUNT_POINT = 0x2
-    FILE = 0x4
-    SYMLINK = 0x8
-    SPECIAL = 0x10
-    NESTED_ROOT = 0x20
-    CHUNKED = 0x40
-    EXTERNAL = 0x80
-
-
-ALGORITHM_SHIFT, COMPRESSION_SHIFT = 8, 11
 
 
 class Row(NamedTuple):
@@ -88,7 +72,7 @@ class RowMaker:
 
     def __init__(self, algorithm: Algorithm, compression_code: int) -> None:
         self._algorithm = algorithm
-        self._object_flags = compression_code << COMPRESSION_SHIFT
+        self._object_flags = compression_code << bits.COMPRESSION_SHIFT
 
     def row(self, node: Node, *, flags: int = 0) -> Row:
         """The row of an entry; `flags` are those that depend on the catalogue (mount point, nested root)."""
@@ -117,14 +101,14 @@ class RowMaker:
         return [ChunkRow(*path_key(node.path), chunk.offset, chunk.size, chunk.digest.raw) for chunk in chunks]
 
     def _flags(self, node: Node) -> int:
-        if node.is_directory:
-            return Flag.DIRECTORY
+        if node.is_dir:
+            return bits.DIRECTORY
         if node.is_symlink:
-            return Flag.FILE | Flag.SYMLINK
+            return bits.FILE | bits.SYMLINK
         if not node.is_file:
-            return Flag.FILE | Flag.SPECIAL
-        chunked = Flag.CHUNKED if node.content is not None and node.content.chunks else 0
-        return Flag.FILE | chunked | self._object_flags | self._digest_of(node).algorithm.code << ALGORITHM_SHIFT
+            return bits.FILE | bits.SPECIAL
+        chunked = bits.CHUNKED if node.content is not None and node.content.chunks else 0
+        return bits.FILE | chunked | self._object_flags | self._digest_of(node).algorithm.code << bits.HASH_SHIFT
 
     def _digest_of(self, node: Node) -> Digest:
         if node.content is None:
@@ -134,13 +118,13 @@ class RowMaker:
 
 def _hard_links(node: Node) -> int:
     """Group and count; for a directory 2 and its subdirectories, as a file system would say."""
-    if node.is_directory:
-        return 2 + sum(child.is_directory for child in node.children)
+    if node.is_dir:
+        return 2 + sum(child.is_dir for child in node.children)
     return node.link_group << 32 | node.link_count
 
 
 def _size(node: Node) -> int:
-    if node.is_directory:
+    if node.is_dir:
         return DIRECTORY_SIZE
     if node.is_symlink:
         return len(node.target)

@@ -25,7 +25,7 @@ class Scanner:
     def scan(self) -> Node:
         """The root, with everything below it."""
         root = Node(b"", b"", os.stat(self._base))
-        if not root.is_directory:
+        if not root.is_dir:
             raise UsageError(f"{shown(self._base)} is not a directory; name the one whose tree shall be published")
         if self._xattrs:
             root.xattrs = xattr_blob.read(self._base, b"", self._warn)
@@ -33,7 +33,7 @@ class Scanner:
         while waiting:
             directory = waiting.pop()
             self._fill(directory)
-            waiting.extend(child for child in directory.children if child.is_directory)
+            waiting.extend(child for child in directory.children if child.is_dir)
         return root
 
     def _fill(self, directory: Node) -> None:
@@ -57,7 +57,7 @@ class Scanner:
             node = Node(name, path, os.lstat(disk_path))
             if node.is_symlink:
                 node.target = os.readlink(disk_path)
-            elif self._xattrs and (node.is_file or node.is_directory):
+            elif self._xattrs and (node.is_file or node.is_dir):
                 node.xattrs = xattr_blob.read(disk_path, path, self._warn)
         except FileNotFoundError:
             self._warn(f"{shown(path)} vanished while the tree was being read; it is left out")
@@ -73,7 +73,7 @@ def remove_gone(root: Node) -> None:
     while waiting:
         directory = waiting.pop()
         directory.children = [child for child in directory.children if not child.gone]
-        waiting.extend(child for child in directory.children if child.is_directory)
+        waiting.extend(child for child in directory.children if child.is_dir)
 
 
 def _unreadable(path: bytes, error: OSError) -> PublishFailed:

@@ -12,7 +12,8 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from hepwrap.vfs.publish.row import Flag, Row
+from hepwrap.vfs import entry as bits
+from hepwrap.vfs.publish.row import Row
 
 
 @dataclass(slots=True)
@@ -52,10 +53,10 @@ class Counters:
     def _count_file(self, flags: int, size: int) -> None:
         self.regular += 1
         self.file_size += size
-        if flags & Flag.CHUNKED:
+        if flags & bits.CHUNKED:
             self.chunked += 1
             self.chunked_size += size
-        if flags & Flag.EXTERNAL:
+        if flags & bits.EXTERNAL:
             self.external += 1
             self.external_file_size += size
 

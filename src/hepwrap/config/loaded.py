@@ -47,11 +47,15 @@ def _random_number() -> int:
 
 
 class LoadedSettings:
-    """What `load` answers.  Safe for any number of threads."""
+    """All that is configured; files are read when something is asked of it.  Safe for any number of threads.
+
+    `root` is where /etc is looked for; `warn` takes sentences for the user; `random` makes `$RANDOM` of scripts.
+    UsageError and ConfigurationError, naming the place, for what is wrong in flags and HEPWRAP_ variables.
+    """
 
     def __init__(
         self,
-        overrides: Overrides,
+        overrides: Overrides | None = None,
         *,
         environ: Mapping[str, str],
         cwd: Path,
@@ -60,6 +64,7 @@ class LoadedSettings:
         warn: Callable[[str], None] = _silent,
         random: Callable[[], int] = _random_number,
     ) -> None:
+        overrides = overrides or Overrides()
         self._environ, self._cwd, self._root = environ, cwd, root
         self._read_config_repository, self._warn, self._random = read_config_repository, warn, random
         self._lock = threading.RLock()
@@ -268,32 +273,6 @@ class LoadedSettings:
     def places(self) -> list[Path]:
         """The hepwrap.toml files that would be read, strongest first, whether or not they exist."""
         return self._toml_paths()
-
-
-def load(
-    arguments: Overrides | None = None,
-    *,
-    environ: Mapping[str, str],
-    cwd: Path,
-    root: Path = Path("/"),
-    read_config_repository: ReadConfigRepository = _nothing,
-    warn: Callable[[str], None] = _silent,
-    random: Callable[[], int] = _random_number,
-) -> LoadedSettings:
-    """All that is configured; files are read when something is asked of the answer.
-
-    `root` is where /etc is looked for; `warn` takes sentences for the user; `random` makes `$RANDOM` of scripts.
-    UsageError and ConfigurationError, naming the place, for what is wrong in flags and HEPWRAP_ variables.
-    """
-    return LoadedSettings(
-        arguments or Overrides(),
-        environ=environ,
-        cwd=cwd,
-        root=root,
-        read_config_repository=read_config_repository,
-        warn=warn,
-        random=random,
-    )
 
 
 def _cache(size: int | float | None, workers: int | None) -> CacheSettings:
