@@ -88,6 +88,7 @@ struct task {
     struct task *next;          /* in its bucket */
     pid_t id;
     bool parked;                /* stopped until its maker's event arrives */
+    bool tells_exit;            /* it stops at its exit: options are inherited with ptrace(2) */
     struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
     struct handlers *handlers;
     struct process *process;

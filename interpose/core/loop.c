@@ -22,6 +22,7 @@ int tracer_attach(struct tracer *tracer, pid_t first)
         return -1;
     }
     task->process->first = true;
+    task->tells_exit = true;
     dispositions_look(task->handlers, first);
     return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
 }
@@ -131,11 +132,20 @@ static bool fault_of_patch(struct tracer *tracer, pid_t task, int signal)
     return true;
 }
 
+/* A new task, stopped, of which it is known what it is.  Only the first process's exit is of interest. */
+static void begin(struct tracer *tracer, pid_t id)
+{
+    struct task *task = task_of(tracer, id);
+    if (task && task->tells_exit && task->process && !task->process->first)
+        task->tells_exit = ptrace(PTRACE_SETOPTIONS, id, NULL, (void *)options) < 0;
+    go_on(id, 0);
+}
+
 static void on_new_task(struct tracer *tracer, pid_t maker)
 {
     pid_t parked = task_made(tracer, maker);
     if (parked)
-        go_on(parked, 0);
+        begin(tracer, parked);
     go_on(maker, 0);
 }
 
@@ -185,7 +195,7 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
             return;
         }
         if (task_appears(tracer, task))
-            go_on(task, 0); /* a new task, or the end of a group stop */
+            begin(tracer, task); /* or the end of a group stop */
         return;
     case PTRACE_EVENT_EXIT:
         if (task_leaves(tracer, task))

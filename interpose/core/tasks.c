@@ -138,6 +138,7 @@ pid_t task_made(struct tracer *tracer, pid_t maker_id)
     task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
     task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
                                          : made(sizeof *task->process);
+    task->tells_exit = !maker || maker->tells_exit;
     if (!maker || !is_whole(maker))
         tracer->strangers = true;
     if (!task->parked)
