@@ -19,6 +19,7 @@ from typing import Literal
 
 from hepwrap.vfs.publish import keys, publisher
 from tests.helpers.guests import Guests
+from tests.helpers.other_root import bubble
 from tests.helpers.unprivileged import UID, Unprivileged
 
 #: Whether the host has a /cvmfs of its own, which must never be seen.
@@ -139,14 +140,6 @@ class Oracle:
 
         The mounts are read-only as a whole, not only where they are bound: that decides which error comes first.
         """
-        binds: list[str] = []
-        for path in sorted(Path("/").iterdir()):
-            if path.is_symlink():
-                binds += ["--symlink", os.readlink(path), str(path)]
-            elif path.name in ("dev", "proc", "tmp"):
-                binds += ["--dev-bind", str(path), str(path)]
-            elif path.name != "cvmfs":  # root runs calls that write: this machine must not be what they write to
-                binds += ["--ro-bind", str(path), str(path)]
         place = self.place / "mount"
         place.mkdir(exist_ok=True)
         steps = [f"mount -t tmpfs -o mode=0755 none {place}", f"mkdir {place}/{NAME}"]
@@ -157,12 +150,12 @@ class Oracle:
         else:
             steps.append(f"echo decoy > {place}/{NAME}/file; ln -s / {place}/decoy; ln -s /etc {place}/{NAME}/dir")
         steps.append(f"mount -o remount,ro none {place}")
-        binds += ["--ro-bind", str(place), "/cvmfs"] if kind != "bare" else []
+        binds = ["--ro-bind", str(place), "/cvmfs"] if kind != "bare" else []
         first = ["unshare", "-m", "sh", "-ec", "; ".join([*steps, 'exec "$@"']), "sh"]
         if not (self.place / "host").exists():
             make_host(self.place / "host")
         binds += ["--perms", "0755", "--dir", os.path.dirname(HOST), "--bind", str(self.place / "host"), HOST]
-        return [*first, "bwrap", "--cap-add", "ALL", *binds, "--chmod", "0755", "/", "--chdir", cwd, "--"]
+        return [*first, *bubble(*binds), "--chdir", cwd, "--"]
 
     def _run(self, command: Sequence[str | Path], environment: dict[str, str]) -> str:
         done = subprocess.run(

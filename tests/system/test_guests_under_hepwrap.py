@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.guests import STACK_LIMIT, Guests
+from tests.helpers.other_root import bubble
 from tests.helpers.repositories import ServedRepository, serve
 from tests.helpers.unprivileged import Unprivileged
 
 NAME = "guests.hep.example"
 ROOT = f"/cvmfs/{NAME}"
-BUBBLE = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/cvmfs", "--dir", ROOT, "--cap-add", "ALL"]
+BUBBLE = bubble("--tmpfs", "/cvmfs", "--dir", ROOT)
 MOUNTED_COPY = Path(__file__).resolve().parents[1] / "helpers" / "mounted_copy.py"
 ENVIRONMENT = {"CVMFS_CLAIM_OWNERSHIP": "no", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
