@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 
 from hepwrap.errnos import errno_of
@@ -22,6 +23,8 @@ from hepwrap.vfs.resolve import MAXIMUM_LINKS, PATH_BYTES, HostPath, Node, Resol
 
 NATIVE = target(_index.TARGET_NATIVE)
 MAXIMUM_STEPS = 200
+#: Flags of open(2) that say more than "read it", as far as they matter to who may.
+NOT_PLAINLY_READ = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_PATH | (os.O_TMPFILE & ~os.O_DIRECTORY)
 CHROOT = 161
 
 #: A target and, where it is TARGET_DATA, the data.
@@ -58,8 +61,13 @@ class Way:
 
     @property
     def key(self) -> bytes | None:
-        """The name under which the answer may be written down: only what starts below the prefix."""
+        """The name under which the answer may be written down: only what starts below the prefix.
+
+        None also where not everybody may come by that name: what is above a descriptor does not count for who has it.
+        """
         if self.absolute is None or not self.path:
+            return None
+        if not self.path.startswith(b"/") and self._base and not self.world.book.is_searched(self._base):
             return None
         prefix = self.world.resolver.mounts.prefix
         below = self.absolute.startswith(prefix) and self.absolute[len(prefix) : len(prefix) + 1] in (b"", b"/")
@@ -157,37 +165,22 @@ def is_settled(path: bytes) -> bool:
 
 
 def remember(world: World, way: Way, question: Question, found: Resolution, at: int) -> None:
-    """Write the answer down, and with it the whole directory that it is in."""
-    node = found.target
-    assert isinstance(node, Node)
-    parent = world.resolver.parent(node)
-    if isinstance(parent, Node) and not world.book.is_full:
-        list_quietly(world, world.book.inode(parent))
-    if way.key is None:
-        return
-    if found.universal:
+    """Write down the whole directory that the object is in, and the answer itself where that does not say it all."""
+    assert isinstance(found.target, Node)
+    if not world.book.is_full:
+        world.book.enter_passed(found.passed)
+        list_quietly(world, world.book.parent(found.target) or at)
+    if way.key is not None and found.universal:
         world.book.enter_node(way.key, question.follow, at)
-    else:
-        world.book.enter(way.key, question.follow, target(_index.TARGET_ASK))
 
 
 def remember_error(world: World, way: Way, question: Question, error: PathError) -> None:
     """ENOENT and its like hold for the whole job where they hold for every user."""
-    if way.key is None:
-        return
-    if error.universal:
+    if isinstance(error.place, Node) and not world.book.is_full:
+        world.book.enter_passed(error.passed)
+        list_quietly(world, world.book.inode(error.place))
+    if way.key is not None and error.universal:
         world.book.enter(way.key, question.follow, target_errno(errno_of(error)))
-    if isinstance(error, NotFound) and not world.book.is_full:
-        above = os.path.dirname(way.key)
-        try:
-            found = world.resolver.resolve(above, host=way.host)
-        except HepwrapError:
-            return
-        if isinstance(found.target, Node) and found.target.entry.is_dir:
-            at = world.book.inode(found.target)
-            list_quietly(world, at)
-            if found.universal:
-                world.book.enter_node(above, True, at)
 
 
 def list_quietly(world: World, at: int) -> None:
@@ -198,11 +191,34 @@ def list_quietly(world: World, at: int) -> None:
         world.log(str(error))
 
 
+def known(world: World, question: Question) -> int:
+    """What the index says by now, as the runtime would find it: others may have asked meanwhile."""
+    if not question.path or not (question.base or question.path.startswith(b"/")):
+        return 0
+    base = 0 if question.path.startswith(b"/") else question.base
+    return world.index.lookup(base, question.path, question.follow)
+
+
+def open_known(world: World, question: Question) -> int:
+    """The inode of a directory or file that is known, that everybody may read, and that is only read; 0: think."""
+    word = known(world, question)
+    at = word & (1 << _index.TARGET_SHIFT) - 1
+    if word != target(_index.TARGET_INODE, at) or question.flags & NOT_PLAINLY_READ:
+        return 0
+    mode, _ = world.book.shape(at)
+    if not (stat.S_ISREG(mode) and not question.flags & os.O_DIRECTORY) and not stat.S_ISDIR(mode):
+        return 0
+    return at if world.book.flags(at) & (_index.INODE_READ_YES | _index.INODE_UNCHECKED) else 0
+
+
 # One function for each treatment of syscalls.def.
 
 
 def on_attributes(world: World, question: Question) -> Answer:
     """stat, readlink, statfs: the inode says it all."""
+    word = known(world, question)
+    if word >> _index.TARGET_SHIFT in (_index.TARGET_INODE, _index.TARGET_ERRNO):
+        return word, None
     done, node, at = answer_path(world, question, seen_only=True)
     if done:
         return done
@@ -227,6 +243,8 @@ def on_access(world: World, question: Question) -> Answer:
 def on_open(world: World, question: Question) -> Answer:
     """open(2) and its family."""
     flags = question.flags
+    if at := open_known(world, question):
+        return opened(world, at)
     if flags & os.O_CREAT and names_directory(Way(world, question, question.path, question.base, question.start)):
         return target_errno(errno.EISDIR), None
     try:
@@ -244,7 +262,14 @@ def on_open(world: World, question: Question) -> Answer:
     if not flags & os.O_PATH and not node.entry.is_symlink:
         want = {os.O_RDONLY: R_OK, os.O_WRONLY: W_OK}.get(flags & os.O_ACCMODE, R_OK | W_OK)
         access(node.mount.attributes(node.entry), credentials_of(question.task), want)
+    return opened(world, at)
+
+
+def opened(world: World, at: int) -> Answer:
+    """Something stands for it; a directory is listed too, since that is what it is opened for."""
     world.stand_in(at)
+    if not world.book.is_full:
+        list_quietly(world, at)
     return target(_index.TARGET_INODE, at), None
 
 

@@ -6,6 +6,7 @@ Owns nothing but the wiring of one launch: index, book, resolver, memory files, 
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -62,13 +63,14 @@ class World:
 
     def hold(self, at: int) -> int:
         """As `stand_in`; a descriptor of the stand-in that is the caller's, whatever is evicted meanwhile."""
-        node = self.book.node(at)
-        if node is not None and node.entry.is_file:
+        mode, link = self.book.shape(at)
+        foreign = self.book.is_foreign(at)
+        if stat.S_ISREG(mode) and not foreign and (node := self.book.node(at)):
             return self._hold_file(at, node)
         with self._lock:
-            if node is not None and at not in self._objects:
+            if not foreign and at not in self._objects:
                 self._leave_room()
-                self._adopt(at, self.standins.make(node.entry.mode, node.mount.target_of(node.entry)))
+                self._adopt(at, self.standins.make(mode, link))
             self._objects.move_to_end(at)
             return os.dup(self._objects[at])
 

@@ -8,7 +8,7 @@ nor where the bytes came from.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hepwrap.digest import BY_CODE, DIGEST_BYTES, Digest
@@ -74,11 +74,15 @@ class Catalog:
     offset: bytes = b""
     place: Place = field(init=False)
     properties: Mapping[str, str] = field(init=False)
+    _by_key: str = field(init=False)
+    _by_parent: str = field(init=False)
     nested: Mapping[bytes, Nested] = field(init=False)
 
     def __post_init__(self) -> None:
         self.place = Place(self.image.what, self.mount)
         self.image.require("catalog", _REQUIRED)
+        self._by_key = self.image.statement("catalog", COLUMNS, _BY_KEY)
+        self._by_parent = self.image.statement("catalog", COLUMNS, _BY_PARENT)
         self.properties = self.image.properties()
         self._check_schema()
         self._check_root()
@@ -94,13 +98,21 @@ class Catalog:
     def lookup(self, path: bytes) -> Entry | None:
         """The entry at `path` (inside the repository), None where this catalogue has no such row."""
         inner = self.inner(path)
-        rows = self.image.select("catalog", COLUMNS, _BY_KEY, path_key(inner))
+        rows = self.image.rows(self._by_key, path_key(inner))
         return self._entry(rows[0], path) if rows else None
 
     def listdir(self, path: bytes) -> list[Entry]:
         """All entries whose directory is `path`, hidden ones too."""
-        rows = self.image.select("catalog", COLUMNS, _BY_PARENT, path_key(self.inner(path)))
-        return [self._entry(row, path + b"/" + row_name(row, self.place, path)) for row in rows]
+        rows = self.image.rows(self._by_parent, path_key(self.inner(path)))
+        return [self.entry(row, path) for row in rows]
+
+    def rows_in(self, path: bytes) -> Iterator[list[Row]]:
+        """The rows of all entries whose directory is `path` (COLUMNS, as stored), some at a time."""
+        return self.image.batches(self._by_parent, path_key(self.inner(path)))
+
+    def entry(self, row: Row, directory: bytes) -> Entry:
+        """The entry of a row that stands in `directory`; CorruptObject where it breaks a rule."""
+        return self._entry(row, directory + b"/" + row_name(row, self.place, directory))
 
     def chunks(self, entry: Entry) -> list[Chunk]:
         """The chunks of a file, checked to cover it exactly once (section 8)."""
@@ -185,7 +197,7 @@ class Catalog:
             raise CorruptObject(
                 f"{self.image.what} says that it is for {said[:300]!r}, but it is used for {wanted[:300]!r}"
             )
-        rows = self.image.select("catalog", COLUMNS, _BY_KEY, path_key(self.prefix))
+        rows = self.image.rows(self._by_key, path_key(self.prefix))
         if not rows:
             raise CorruptObject(f"{self.image.what} has no row for its own root {show(self.prefix)}")
         root = decode(rows[0], path=self.mount, inner=self.prefix, place=self.place)

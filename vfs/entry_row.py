@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hepwrap.digest import BY_CODE, DIGEST_BYTES, Digest
@@ -50,6 +50,9 @@ _FLAG_OF_TYPE = {
     stat.S_IFBLK: bits.FILE | bits.SPECIAL,
 }
 
+_PLAIN_TYPES = frozenset((stat.S_IFDIR, stat.S_IFLNK, stat.S_IFREG))
+_NEVER_PLAIN = bits.HIDDEN | bits.EXTERNAL | bits.NESTED_MOUNT | bits.BIND_MOUNT
+
 _COMPRESSION = {0: "zlib", 1: "none"}
 
 
@@ -57,6 +60,12 @@ def path_key(path: bytes) -> tuple[int, int]:
     """The two signed little-endian halves of md5(path) that catalogues are keyed by; the root is b"" (7.1)."""
     first, second = struct.unpack("<qq", hashlib.md5(path, usedforsecurity=False).digest())
     return first, second
+
+
+def child_keys(directory: bytes, names: Iterable[bytes]) -> bytes:
+    """The keys of these names in `directory` (b"" is the root), 16 bytes each; TypeError where one is not bytes."""
+    start = directory + b"/"
+    return b"".join([hashlib.md5(start + name, usedforsecurity=False).digest() for name in names])
 
 
 def parent_of(path: bytes) -> bytes:
@@ -102,6 +111,21 @@ def decode(row: Sequence[object], *, path: bytes, inner: bytes, place: Place) ->
         return _entry(columns, path, place)
     except _Rule as rule:
         raise place.broken(inner, str(rule)) from None
+
+
+def is_plain(mode: int, flags: int) -> bool:
+    """Whether nothing of `decode`'s rules is left for a row with these but to look at each value by itself.
+
+    Then it is a file, directory or symbolic link that listings show, in no other catalogue; so whoever enters whole
+    directories need not make an `Entry` of it (vfs/index/listing.c).
+    """
+    kind = stat.S_IFMT(mode)
+    try:
+        _check_kind(kind, flags)
+    except _Rule:
+        return False
+    known_hash = flags >> bits.HASH_SHIFT & bits.HASH_MASK in BY_CODE
+    return kind in _PLAIN_TYPES and not flags & _NEVER_PLAIN and known_hash
 
 
 def row_name(row: Sequence[object], place: Place, directory: bytes) -> bytes:

@@ -23,6 +23,9 @@ _STEPS_A_BYTE = 50
 _LEAST_TICKS = 100
 #: Rows of sqlite_master; ours have under twenty.
 _MAX_SCHEMA_ROWS = 200
+#: Rows that are read at a time where all may be many, and no row of a table with several columns is smaller (bytes).
+BATCH_ROWS = 1000
+_LEAST_ROW = 16
 
 _PRAGMAS = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "temp_store=MEMORY", "mmap_size=0")
 _LIMITS = (
@@ -50,6 +53,8 @@ class Image:
         self.size = len(data)
         self._lock = threading.Lock()
         self._ticks = 0
+        #: SELECTs that were asked for.
+        self.queries = 0
         _check_header(data, what)
         # Autocommit: no transaction is ever opened behind our back.
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -60,15 +65,38 @@ class Image:
     def rows(self, query: str, parameters: Sequence[int | bytes | str] = ()) -> list[Row]:
         """All rows of one SELECT."""
         with self._lock, self._reading():
+            self.queries += 1
             return self._connection.execute(query, parameters).fetchall()
+
+    def batches(self, query: str, parameters: Sequence[int | bytes | str] = ()) -> Iterator[list[Row]]:
+        """The rows of one SELECT, BATCH_ROWS at a time, so that a huge directory costs no more memory than another."""
+        with self._lock, self._reading():
+            self.queries += 1
+            cursor = self._connection.execute(query, parameters)
+        total = 0
+        while True:
+            with self._lock, self._reading():
+                batch: list[Row] = cursor.fetchmany(BATCH_ROWS)
+            total += len(batch)
+            if total * _LEAST_ROW > self.size:
+                raise CorruptObject(f"{self.what} gives more rows than it has room for; its publisher has to repair it")
+            if batch:
+                yield batch
+            if len(batch) < BATCH_ROWS:
+                return
 
     def select(self, table: str, columns: Sequence[str], tail: str = "", parameters: Sequence[int] = ()) -> list[Row]:
         """Rows of `table`; a column that the file does not have (older schema) comes as None, and so does no table."""
+        statement = self.statement(table, columns, tail)
+        return self.rows(statement, parameters) if statement else []
+
+    def statement(self, table: str, columns: Sequence[str], tail: str = "") -> str:
+        """The text of that SELECT, which SQLite compiles once; empty where there is no such table."""
         present = self.columns.get(table)
         if present is None:
-            return []
+            return ""
         chosen = ", ".join(column if column in present else f"NULL AS {column}" for column in columns)
-        return self.rows(f"SELECT {chosen} FROM {table} {tail}", parameters)
+        return f"SELECT {chosen} FROM {table} {tail}"
 
     def require(self, table: str, columns: Sequence[str]) -> None:
         """CorruptObject unless `table` is there with all of `columns`."""

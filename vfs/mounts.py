@@ -22,6 +22,7 @@ from hepwrap.vfs.shown import Attributes, Presentation
 from hepwrap.vfs.variants import expand, variables
 
 if TYPE_CHECKING:
+    from hepwrap.vfs.directory_rows import DirectoryRows
     from hepwrap.vfs.repository import Repository
 
 #: Seconds for which a failure to open is told again before the servers are asked again.
@@ -50,6 +51,10 @@ class CatalogueView(Protocol):
 
     def listdir(self, path: bytes) -> list[Entry]:
         """The children of a directory."""
+        ...
+
+    def rows(self, path: bytes) -> DirectoryRows | None:
+        """The children of what is known to be a directory, as stored; None where they are not stored as rows."""
         ...
 
 
@@ -84,6 +89,24 @@ class Mount:
     def listdir(self, path: bytes) -> list[Entry]:
         """The entries of the directory at `path`; those of /cvmfs are the configured and the mounted repositories."""
         return self.view.listdir(path)
+
+    def rows(self, path: bytes) -> DirectoryRows | None:
+        """As Repository.rows; None for what has no catalogue."""
+        return self.view.rows(path)
+
+    def shown_mode(self, mode: int) -> tuple[int, bool]:
+        """st_mode as `attributes` shows it, and whether its bits are enforced."""
+        return self._presentation.mode(mode), self._presentation.enforced
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        """Whom everything belongs to; None: to whom the catalogue says, or an id map."""
+        return self._presentation.owner
+
+    @property
+    def has_mapped_ids(self) -> bool:
+        """Whether owners are neither claimed nor as in the catalogue."""
+        return self._presentation.is_mapped
 
     def target_of(self, entry: Entry) -> bytes:
         """Where the symlink `entry` leads, variants expanded; may be empty."""
@@ -202,6 +225,9 @@ class _Top:
 
     def lookup(self, path: bytes) -> Entry | None:
         return self.root if path == b"" else None
+
+    def rows(self, _path: bytes) -> None:
+        return None
 
     def listdir(self, path: bytes) -> list[Entry]:
         """A name's attributes here are those of the place before anything is mounted on it."""

@@ -33,6 +33,7 @@ from hepwrap.vfs import blacklist, history, master_key, pinning
 from hepwrap.vfs.alternative import AlternativeNames
 from hepwrap.vfs.catalog import Catalog, Nested
 from hepwrap.vfs.catalog_tree import CatalogTree
+from hepwrap.vfs.directory_rows import DirectoryRows
 from hepwrap.vfs.entry import Entry
 from hepwrap.vfs.entry_row import show
 from hepwrap.vfs.history import Tag
@@ -153,6 +154,10 @@ class Repository:
         if not entry.is_dir:
             raise NotADirectory(f"{self._show(path)} is not a directory")
         return self.tree.listdir(path)
+
+    def rows(self, path: bytes) -> DirectoryRows:
+        """What stands in the directory `path`, hidden entries too; it must be one (nothing is asked about `path`)."""
+        return DirectoryRows(self.tree.catalog_below(path), path)
 
     def parts(self, entry: Entry) -> list[Part]:
         """The objects that make up a regular file, in order; [] for an empty one.

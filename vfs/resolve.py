@@ -24,7 +24,7 @@ PATH_BYTES = 4095
 MAXIMUM_LINKS = 40
 
 #: Directories and links whose entries are kept, so that a walk asks the catalogues once for what it often passes.
-REMEMBERED = 65536
+REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,12 @@ class Resolution:
     `universal`: every user, root with or without capabilities too, gets this answer, and no link or directory of the
     host had a part in it; so it holds as long as the mounts do.  Of a HostPath that is said of the virtual part of the
     way only: what its own links lead to, the kernel finds anew each time.
+    `passed`: the links that were followed, and the directories that were left by `..`.
     """
 
     target: Place
     universal: bool
+    passed: tuple[Node, ...] = ()
 
 
 class Resolver:
@@ -105,6 +107,7 @@ class Resolver:
             return walk.run(path, start, follow)
         except PathError as error:
             error.universal = walk.universal and not walk.asked_host
+            error.place, error.passed = walk.place, walk.passed
             raise
 
     def child(self, directory: Node, name: bytes) -> Node | None:
@@ -154,7 +157,7 @@ class _Walk:
     """One question's state; loosely struct nameidata.
 
     `universal` as in Resolution; `asked_host`: the host had a part in the way so far; `literal`: what the kernel is to
-    be asked if the way ends on the host; `links`: how many were followed.
+    be asked if the way ends on the host; `links`: how many were followed; `place`: the directory that is searched.
     """
 
     def __init__(self, resolver: Resolver, host: HostView, credentials: Credentials | None) -> None:
@@ -162,6 +165,8 @@ class _Walk:
         self.universal, self.asked_host = True, False
         self._literal = b""
         self._links = 0
+        self.place: Node | None = None
+        self.passed: list[Node] = []
 
     def run(self, rest: bytes, start: Node | None, follow: bool) -> Resolution:
         """Walk `rest`, component by component, while there is any.
@@ -173,6 +178,7 @@ class _Walk:
         slash = b""
         while rest := rest.lstrip(b"/"):
             name, slash, rest = rest.partition(b"/")
+            self.place = place if isinstance(place, Node) else None
             if isinstance(place, Node):
                 found, target = self._step(place, name, last=not rest.strip(b"/"))
             elif name == b".." and not self._may_leave(place):
@@ -188,7 +194,9 @@ class _Walk:
                 raise NotADirectory(f"{text(found.path)} is not a directory; leave off what comes after it")
             self._cross(place, found, rest)
             place = found
-        return Resolution(place, self.universal) if isinstance(place, Node) else self._left_to_the_kernel(place, slash)
+        if isinstance(place, HostPath):
+            return self._left_to_the_kernel(place, slash)
+        return Resolution(place, self.universal, tuple(self.passed))
 
     def _start(self, path: bytes, start: Node | None) -> Place:
         if path.startswith(b"/"):
@@ -206,6 +214,7 @@ class _Walk:
         if name == b".":
             return directory, None
         if name == b"..":
+            self.passed.append(directory)
             return self._resolver.parent(directory), None
         if len(name) > NAME_BYTES:
             raise NameTooLong(f"a name of {len(name)} bytes below {text(directory.path)}; {NAME_BYTES} are possible")
@@ -256,7 +265,9 @@ class _Walk:
         self._links += 1
         if isinstance(link, HostPath):
             self.asked_host = True
-        elif isinstance(directory, Node) and last and self._resolver.guard_links:
+            return
+        self.passed.append(link)
+        if isinstance(directory, Node) and last and self._resolver.guard_links:
             self._guard(directory, link)
 
     def _guard(self, directory: Node, link: Node) -> None:

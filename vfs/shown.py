@@ -6,6 +6,7 @@ rights: `permissions` judges by what is shown here.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,5 +95,14 @@ class Presentation:
     def attributes(self, entry: Entry, size: int) -> Attributes:
         """`entry` as shown; `size` is its st_size, of a symlink the length of the expanded target."""
         uid, gid = self.owner or (self.user_map.apply(entry.uid), self.group_map.apply(entry.gid))
-        wider = (0o555 if entry.is_dir else 0o444) if self.world_readable else 0
-        return Attributes(entry.mode | wider, uid, gid, size, entry.nlink, self.enforced)
+        return Attributes(self.mode(entry.mode), uid, gid, size, entry.nlink, self.enforced)
+
+    def mode(self, mode: int) -> int:
+        """st_mode as shown."""
+        wider = 0o555 if stat.S_ISDIR(mode) else 0o444
+        return mode | wider if self.world_readable else mode
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether owners are neither claimed nor as the catalogue has them."""
+        return self.owner is None and not self.user_map == self.group_map == IdMap()

@@ -57,7 +57,7 @@ static __attribute__((noinline)) u64 ask(u64 base, u64 second_base, u64 why, u64
 /* An inode that nobody will remember: it lies in the mailbox of the answer. */
 static inline int is_in_mailbox(u64 target)
 {
-    return TARGET_VALUE(target) - index_of()->slots_at < (u64)SLOT_COUNT * SLOT_BYTES;
+    return TARGET_VALUE(target) - index_of()->payloads_at < (u64)SLOT_COUNT * PAYLOAD_BYTES;
 }
 
 /* Data of an answer into the caller's buffer; 0 where the slot was given away meanwhile. */

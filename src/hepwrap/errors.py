@@ -6,6 +6,8 @@ The law: NotFound only when a verified catalogue (or the host's kernel) says so,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class HepwrapError(Exception):
     """Base of all our errors.  `str()` is one line: what happened, on which object, what to do next."""
@@ -21,6 +23,10 @@ class PathError(HepwrapError):
     """
 
     universal: bool = True
+    #: The directory in which the search ended (None: one of the host's), and what was passed on the way: links that
+    #: were followed, directories left by `..`.  Nodes of vfs.resolve, for who writes down what has been seen.
+    place: object = None
+    passed: Sequence[object] = ()
 
 
 class NotFound(PathError):

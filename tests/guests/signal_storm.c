@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/time.h>
+#include <sys/xattr.h>
 
 static const char *present, *missing, *directory;
 static long size, in_handler, jumps, wrong;
@@ -48,11 +49,12 @@ static void on_alarm(int number)
 	}
 }
 
-/* Names that nobody has asked for yet: each is a question to whoever serves the file system. */
+/* Names that nobody has asked for yet, and an attribute that is asked for each time: questions to whoever serves. */
 static void ask(int round)
 {
-	char path[4200];
+	char path[4200], value[16];
 	struct stat s;
+	expect(getxattr(present, "user.no-such", value, sizeof value) < 0);
 	snprintf(path, sizeof path, "%s/fresh-%d/below", directory, round);
 	expect(stat(path, &s) < 0 && errno == ENOENT);
 	snprintf(path, sizeof path, "%s/././/%.*s../%s", directory, 0, "", strrchr(directory, '/') + 1);

@@ -80,6 +80,9 @@ class MemoryRepository:
         item = self._items.get(path)
         return None if item is None else entry_of(path, item)
 
+    def rows(self, _path: bytes) -> None:
+        """There is no catalogue here."""
+
     def listdir(self, path: bytes) -> list[Entry]:
         directory = self._items[path]
         assert isinstance(directory, Directory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import mmap
 import os
 import random
@@ -15,21 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hepwrap.errnos import errno_of
-from hepwrap.errors import HepwrapError
-from hepwrap.interpose.answers import HANDLERS
-from hepwrap.interpose.question import Question
-from hepwrap.interpose.world import World
 from hepwrap.vfs.entry import Entry
-from hepwrap.vfs.host import OsHost
 from hepwrap.vfs.index import _index
-from hepwrap.vfs.index.layout import INODE
-from hepwrap.vfs.mounts import MountTable
-from hepwrap.vfs.resolve import Node, Resolver
 from tests.helpers import tree as trees
+from tests.helpers.catalogs import CatalogRepository
+from tests.helpers.indexed import Launch, same
 from tests.helpers.tree import (
     Directory,
     File,
+    Item,
     Link,
     MemoryRepository,
     chain,
@@ -39,76 +32,6 @@ from tests.helpers.tree import (
     walk,
     write,
 )
-
-LSTAT, STAT = 6, 4
-#: Target kinds of layout.h.
-KINDS = {getattr(_index, name): name for name in dir(_index) if name.startswith("TARGET_") and name != "TARGET_SHIFT"}
-#: Path and whether a link at its end is followed.
-Asked = tuple[bytes, bool]
-
-
-class Launch:
-    """What a launch has of index and resolver, without programs."""
-
-    def __init__(self, world: trees.World, repositories: dict[bytes, MemoryRepository] | None = None) -> None:
-        made = repositories or {
-            name: MemoryRepository(name.decode(), root) for name, root in world.repositories.items()
-        }
-        table = MountTable(world.prefix, made.get, list(made), environ={})
-        self.resolver = Resolver(table, OsHost(), follow_shared_links=True)
-        self.index = _index.Index(8 << 20, world.prefix)
-        self.world = World(self.index, self.resolver, None, None, lambda mount: None, lambda line: None)  # type: ignore[arg-type]
-        self.questions = 0
-
-    def ask(self, path: bytes, follow: bool, base: int = 0) -> str | bytes:
-        """As a program's stat(2) or lstat(2) that the index could not answer."""
-        self.questions += 1
-        number = STAT if follow else LSTAT
-        question = Question(0, os.getpid(), 0, follow, 0, number, (0,) * 6, base, 0, path, None, None, None, -1)
-        try:
-            word, _ = HANDLERS["stat"](self.world, question)
-        except HepwrapError as error:
-            return errno.errorcode[errno_of(error)]
-        return self.meaning(word)
-
-    def look(self, path: bytes, follow: bool, base: int = 0) -> str | bytes | None:
-        """As the runtime; None: it would ask."""
-        word = self.index.lookup(base, path, follow)
-        kind = KINDS[word >> _index.TARGET_SHIFT]
-        return None if kind in ("TARGET_UNKNOWN", "TARGET_ASK") else self.meaning(word)
-
-    def meaning(self, word: int) -> str | bytes:
-        """The name of an errno, the canonical path of a virtual object, or what the kernel is to be asked."""
-        kind, value = KINDS[word >> _index.TARGET_SHIFT], word & (1 << _index.TARGET_SHIFT) - 1
-        if kind == "TARGET_ERRNO":
-            return errno.errorcode[value]
-        if kind == "TARGET_INODE":
-            record = INODE.unpack(self.index.load(value, INODE.size))
-            return self.index.load(record["path_at"], record["path_length"])
-        if kind == "TARGET_NATIVE":
-            return "native"
-        assert kind == "TARGET_HOST", kind
-        return (
-            b"host:"
-            + self.index.load(value, 4096 if self.index.used - value > 4096 else self.index.used - value).split(b"\0")[
-                0
-            ]
-        )
-
-    def truth(self, path: bytes, follow: bool, start: Node | None = None) -> tuple[str | bytes, bool]:
-        """The resolver's answer, and whether it is everyone's."""
-        try:
-            found = self.resolver.resolve(path, follow=follow, start=start)
-        except HepwrapError as error:
-            return errno.errorcode[errno_of(error)], getattr(error, "universal", False)
-        if isinstance(found.target, Node):
-            return found.target.path, found.universal
-        return b"host:" + found.target.path, found.universal
-
-
-def same(ours: str | bytes | None, truth: str | bytes) -> bool:
-    """Where the kernel gets the path as it was written, nothing else needs to be said."""
-    return ours == truth or (ours == "native" and isinstance(truth, bytes) and truth.startswith(b"host:"))
 
 
 @pytest.fixture
@@ -121,6 +44,13 @@ def examples(number: int) -> settings:
     return settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+def odd_modes(source: random.Random, item: Item) -> None:
+    """Directories that not everybody may search, or that all may write to, and other people's links in them."""
+    if not isinstance(item, Link):
+        item.mode = source.choice((0o755, 0o755, 0o711, 0o700, 0o1777))
+    item.owner = source.choice(((0, 0), (0, 0), (7, 7)))
+
+
 def test_what_the_index_answers_is_what_the_resolver_says() -> None:
     """Random trees and paths, absolute and relative, asked in random order, each before and after asking."""
     seen: Counter[str] = Counter()
@@ -130,9 +60,11 @@ def test_what_the_index_answers_is_what_the_resolver_says() -> None:
     def check(seed: int, size: int) -> None:
         source = random.Random(seed)
         with tempfile.TemporaryDirectory(prefix="i") as directory:
-            world = random_world(source, size, base=os.path.realpath(directory).encode() + b"/r")
+            base = os.path.realpath(directory).encode() + b"/r"
+            world = random_world(source, size, base=base, decorate=(None, odd_modes)[seed % 2])
             write(world.host, world.base)
-            launch = Launch(world)
+            made = {name: CatalogRepository.of(name.decode(), root) for name, root in world.repositories.items()}
+            launch = Launch(world, made if seed % 3 else None)
             paths = [random_path(source, world) for _ in range(60)]
             paths += [
                 world.prefix + b"/" + name + path for name, root in world.repositories.items() for path, _ in walk(root)
@@ -159,8 +91,13 @@ def test_what_the_index_answers_is_what_the_resolver_says() -> None:
             relative(launch, source, world, f"seed {seed} size {size}")
 
     def relative(launch: Launch, source: random.Random, world: trees.World, note: str) -> None:
-        for at, node in list(launch.world.book._nodes.items()):
-            if not node.entry.is_dir or source.random() < 0.5:
+        below = [
+            world.prefix + b"/" + name + path for name, root in world.repositories.items() for path, _ in walk(root)
+        ]
+        for canonical in below:
+            at = launch.world.book.at_path(canonical)
+            node = launch.world.book.node(at) if at else None
+            if node is None or not node.entry.is_dir or source.random() < 0.5:
                 continue
             for _ in range(4):
                 path = random_path(source, world, absolute=False)
@@ -174,7 +111,7 @@ def test_what_the_index_answers_is_what_the_resolver_says() -> None:
                     assert ours is None or same(ours, truth), (
                         f"{where}: the index says {ours!r}, the resolver {truth!r}"
                     )
-                    if moment == "after" and universal:
+                    if moment == "after" and universal and launch.is_searched(at):
                         assert ours is not None, f"{where}: {truth!r} has been asked for, and is not known"
                         seen["relative"] += 1
                     launch.ask(path, follow, at)
@@ -184,12 +121,8 @@ def test_what_the_index_answers_is_what_the_resolver_says() -> None:
     assert seen["early"] > 1000, seen
 
 
-def one_repository(root: Directory, place: bytes) -> Launch:
-    return Launch(trees.World(Directory(), {b"one.hep.example": root}, place))
-
-
 def test_a_listed_directory_answers_for_names_that_it_does_not_have(place: bytes) -> None:
-    launch = one_repository(tree(dir=tree(file=File(), other=File())), place)
+    launch = Launch.of(tree(dir=tree(file=File(), other=File())), place)
     top = place + b"/cvmfs/one.hep.example"
     assert launch.ask(top + b"/dir/file", True) == top + b"/dir/file"
     for name in (b"missing", b"\xff\xfe", b"x" * 255, b"fil", b"filee", b"other\n"):
@@ -199,7 +132,7 @@ def test_a_listed_directory_answers_for_names_that_it_does_not_have(place: bytes
 
 
 def test_a_name_that_is_too_long_is_never_missing(place: bytes) -> None:
-    launch = one_repository(tree(dir=tree(file=File())), place)
+    launch = Launch.of(tree(dir=tree(file=File())), place)
     top = place + b"/cvmfs/one.hep.example"
     launch.ask(top + b"/dir/file", True)
     for path in (top + b"/dir/" + b"x" * 256, top + b"/dir/" + b"x" * 5000, top + b"/" + b"./" * 2100):
@@ -209,7 +142,7 @@ def test_a_name_that_is_too_long_is_never_missing(place: bytes) -> None:
 
 
 def test_the_longest_path_is_found_and_one_byte_more_is_not(place: bytes) -> None:
-    launch = one_repository(tree(file=File()), place)
+    launch = Launch.of(tree(file=File()), place)
     top = place + b"/cvmfs/one.hep.example"
     longest = top + b"/" * (4095 - len(top) - 4) + b"file"
     assert len(longest) == 4095
@@ -222,7 +155,7 @@ def test_a_name_is_found_however_its_path_is_divided(place: bytes) -> None:
     """Paths are hashed eight bytes at a time: directories and names of every length, in one piece and in two."""
     lengths = range(1, 20)
     files = {b"f" * length: File() for length in lengths}
-    launch = one_repository(Directory({b"d" * length: Directory(dict(files)) for length in lengths}), place)
+    launch = Launch.of(Directory({b"d" * length: Directory(dict(files)) for length in lengths}), place)
     top = place + b"/cvmfs/one.hep.example/"
     for directory in (b"d" * length for length in lengths):
         assert launch.ask(top + directory, True) == top + directory
@@ -232,23 +165,21 @@ def test_a_name_is_found_however_its_path_is_divided(place: bytes) -> None:
             found = top + directory + b"/" + name
             asked = [(0, found), (at, name), (0, top + directory + b"/" + name[:-1] + b"g"), (at, name[:-1] + b"g")]
             assert [launch.look(path, True, base) for base, path in asked] == [found, found, "ENOENT", "ENOENT"]
-            assert launch.look(b"./" + name, True, at) is None  # not known as it is written
+            assert launch.look(b"./" + name, True, at) == found
 
 
 def test_a_link_in_a_listed_directory_is_not_confused_with_its_target(place: bytes) -> None:
-    launch = one_repository(tree(link=Link(b"file"), file=File(), dangling=Link(b"nowhere"), loop=Link(b"loop")), place)
+    launch = Launch.of(tree(link=Link(b"file"), file=File(), dangling=Link(b"nowhere"), loop=Link(b"loop")), place)
     top = place + b"/cvmfs/one.hep.example"
     launch.ask(top + b"/file", True)
-    assert launch.look(top + b"/link", False) == top + b"/link"
-    assert launch.look(top + b"/dangling", False) == top + b"/dangling"
     for name, truth in ((b"link", top + b"/file"), (b"dangling", "ENOENT"), (b"loop", "ELOOP")):
-        assert launch.look(top + b"/" + name, True) is None
-        assert launch.ask(top + b"/" + name, True) == truth
+        assert launch.look(top + b"/" + name, False) == top + b"/" + name
         assert launch.look(top + b"/" + name, True) == truth
+    assert launch.questions == 1
 
 
 def test_too_many_links_is_eloop_at_exactly_forty(place: bytes) -> None:
-    launch = one_repository(chain(50), place)
+    launch = Launch.of(chain(50), place)
     top = place + b"/cvmfs/one.hep.example/"
     for number in range(1, 51):
         truth = launch.truth(top + b"%d" % number, True)[0]
@@ -258,12 +189,26 @@ def test_too_many_links_is_eloop_at_exactly_forty(place: bytes) -> None:
 
 
 def test_what_only_some_may_search_is_asked_for_each_time(place: bytes) -> None:
-    launch = one_repository(tree(private=Directory({b"file": File(), b"sub": tree(file=File())}, mode=0o700)), place)
+    launch = Launch.of(tree(private=Directory({b"file": File(), b"sub": tree(file=File())}, mode=0o700)), place)
     top = place + b"/cvmfs/one.hep.example/private"
     for path in (top + b"/file", top + b"/sub/file", top + b"/missing", top + b"/sub"):
         launch.ask(path, True)
         assert launch.look(path, True) is None
     assert launch.look(top, True) == top
+
+
+def test_what_a_descriptor_leads_to_is_not_told_to_those_who_come_by_a_private_path(place: bytes) -> None:
+    """Relative to a directory the rights to its parents do not count; under its absolute path they do."""
+    launch = Launch.of(tree(private=Directory({b"sub": tree(file=File())}, mode=0o700)), place)
+    top = place + b"/cvmfs/one.hep.example/private"
+    launch.ask(top + b"/sub/file", True)
+    base = launch.world.book.at_path(top + b"/sub")
+    for name in (b"file", b"missing", b"../sub/file"):
+        truth, universal = launch.truth(name, True, launch.world.book.node(base))
+        assert launch.ask(name, True, base) == truth
+        assert launch.look(name, True, base) in (None, truth)
+        assert launch.look(top + b"/sub/" + name, True) is None
+        assert universal == (name != b"../sub/file")
 
 
 class Linked(MemoryRepository):

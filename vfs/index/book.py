@@ -1,11 +1,13 @@
 """What the resolver found, written down where programs can read it: nodes become inodes, paths become entries.
 
-Owns the way from `Node` to a record of the shared index and back.  Must not know system calls, nor where stand-ins
-come from.  Only what holds for every user is written under a path; the rest is marked "ask".
+Owns the way from `Node` to a record of the shared index and back; whole directories are entered by `directories`.  Must
+not know system calls, nor where stand-ins come from.  Only what holds for every user is written under a path.
 
 What is only named costs the index alone; nodes are looked up again when they are needed.  Once a quarter of the index
 is in use no more is remembered (`is_full`): answers go out with the mailbox (`Passing`), and the rest of the room is
 kept for what is opened, which must stay known as long as somebody may ask a descriptor what it is.
+
+An inode is found again by its canonical path, whose entry says so (`itself` of layout.def); hard links by their group.
 
 Lock order: `Book.lock` is a leaf; nothing is called out to while it is held but the index.
 """
@@ -15,33 +17,32 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from hepwrap.errors import NotFound
 from hepwrap.vfs.index import _index
-from hepwrap.vfs.index.layout import CHILD, INODE, MOUNT, PLAN, offset, target, width
+from hepwrap.vfs.index.directories import Directories
+from hepwrap.vfs.index.layout import INODE, MOUNT, PLAN, offset, target, width
+from hepwrap.vfs.index.rights import rights
 from hepwrap.vfs.mounts import Mount
-from hepwrap.vfs.permissions import R_OK, X_OK, common
 from hepwrap.vfs.resolve import Node, Resolver
 
 #: Device numbers shown for our mounts: major 0, as anonymous mounts have, minors where no kernel counts to.
 FIRST_MINOR = 0xC5000
 #: Mount ids shown by statx(2).
 FIRST_MOUNT_ID = 0xC5000
-FIRST_INODE = 1 << 8
-_TYPE_SHIFT = 12
-_ASK = target(_index.TARGET_ASK)
 
 _SEQUENCE, _DESCRIPTOR = offset("inode", "sequence"), offset("inode", "descriptor")
 #: Numbers of what has no inode in the index: a hash of its name, apart from all that are counted.
 _HASHED = 1 << 62
 #: Nodes kept to be found again at once.
-_KEPT_NODES = 16384
+_KEPT_NODES = 1024
 #: Which part of the room that is left may be filled with names.
 _PART_FOR_NAMES = 4
 _LISTING, _FLAGS = offset("inode", "listing_at"), offset("inode", "flags")
 _NUMBER, _MODE = offset("inode", "st_ino"), offset("inode", "st_mode")
+_OPEN = _index.INODE_SEARCHED | _index.INODE_EXEC_YES
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +64,45 @@ class Book:
         self.index, self.resolver = index, resolver
         self.lock = threading.RLock()
         window = int.from_bytes(index.load(offset("header", "window"), width("header", "window")), "little")
-        self._room_for_names = index.used + (window - index.used) // _PART_FOR_NAMES
-        self._offsets: dict[tuple[int, Hashable], int] = {}
+        #: Bytes of the index that names may fill.
+        self.room_for_names = index.used + (window - index.used) // _PART_FOR_NAMES
+        #: Inodes of hard link groups, and of what was opened when no names were written down any more, by path.
+        self._groups: dict[tuple[int, Hashable], int] = {}
+        self._unnamed: dict[bytes, int] = {}
         self._nodes: dict[int, Node] = {}
         self._foreign: set[int] = set()
         self._mount_at: dict[int, Mount] = {}
-        self._sequences: dict[int, int] = {}
         self._mounts: dict[int, int] = {}
         self._texts: dict[bytes, int] = {}
         self._plans: dict[tuple[bytes, bytes, int], int] = {}
-        self._next_number = FIRST_INODE
-        self._listed: set[int] = set()
+        self._directories = Directories(self)
+        top = resolver.mounts.top
+        index.store(offset("header", "top_at"), width("header", "top_at"), self.inode(Node(top, top.root)))
 
     # Nodes and inodes.
 
     def inode(self, node: Node) -> int:
-        """The offset of the inode of `node`, made where there is none."""
-        key = (node.mount.index, node.entry.link_group or node.entry.path)
-        found = self._offsets.get(key)
-        if found is not None:
+        """The offset of the inode of `node`, made where there is none; its canonical path has an entry then."""
+        found = self.known(node)
+        if found and (node.entry.link_group is None or self.index.itself(node.path)):
             return found
-        searched = self._searched(node)
+        above = self.parent(node)
         with self.lock:
-            return self._offsets.get(key) or self._make(key, node, searched)
+            found = self.known(node)
+            if not found:
+                return self._make(node, above)
+            self._enter_itself(node, found, above)
+            return found
+
+    def known(self, node: Node) -> int:
+        """The offset of the inode of `node`; 0 where it has none."""
+        if node.entry.link_group is not None:
+            return self._groups.get((node.mount.index, node.entry.link_group), 0)
+        return self.at_path(node.path)
+
+    def at_path(self, path: bytes) -> int:
+        """The inode whose canonical path that is; 0 where it has none."""
+        return self.index.itself(path) or self._unnamed.get(path, 0)
 
     def node(self, at: int) -> Node | None:
         """The node whose inode lies at this offset; None where it is a copy made for executing.  Raises as `lookup`."""
@@ -110,6 +127,15 @@ class Book:
         record = INODE.unpack(self.index.load(at, INODE.size))
         return self.index.load(record["path_at"], record["path_length"])
 
+    def mount_of(self, at: int) -> Mount:
+        """The mount that the inode is on."""
+        return self._mount_at[INODE.unpack(self.index.load(at, INODE.size))["mount_at"]]
+
+    def shape(self, at: int) -> tuple[int, bytes]:
+        """Mode as shown, and the target of a symbolic link (else b"")."""
+        record = INODE.unpack(self.index.load(at, INODE.size))
+        return record["st_mode"], self.index.load(record["link_at"], record["link_length"])
+
     def is_foreign(self, at: int) -> bool:
         """Whether that is a copy made for executing."""
         return at in self._foreign
@@ -117,54 +143,78 @@ class Book:
     @property
     def is_full(self) -> bool:
         """Whether no more names are written down."""
-        return self.index.used > self._room_for_names
+        return self.index.used > self.room_for_names
 
     def passing(self, node: Node) -> Passing | None:
         """What `node` shows, to go out with a mailbox; None where it has an inode, or may have one."""
-        if not self.is_full or (node.mount.index, node.entry.link_group or node.entry.path) in self._offsets:
+        if not self.is_full or self.known(node):
             return None
         link = node.mount.target_of(node.entry) if node.entry.is_symlink else b""
-        return Passing(self._fields(node, self._number(node), link), link)
+        return Passing(self._fields(node, self.number(node), link), link)
+
+    def flags(self, at: int) -> int:
+        """INODE_... of the inode."""
+        return int.from_bytes(self.index.load(at + _FLAGS, 4), "little")
 
     def is_searched(self, at: int) -> bool:
         """Whether everybody may search every directory above that inode."""
-        return bool(self._flags(at) & _index.INODE_SEARCHED)
+        return bool(self.flags(at) & _index.INODE_SEARCHED)
 
-    def _flags(self, at: int) -> int:
-        return int.from_bytes(self.index.load(at + _FLAGS, 4), "little")
-
-    def _number_of(self, at: int) -> int:
+    def number_of(self, at: int) -> int:
+        """st_ino of the inode."""
         return int.from_bytes(self.index.load(at + _NUMBER, 8), "little")
 
-    def _number(self, node: Node) -> int:
+    def number(self, node: Node) -> int:
         """A new number, or for what may never get an inode one that is always the same."""
         if not self.is_full:
-            self._next_number += 1
-            return self._next_number
+            return self.index.number()
         key = repr((node.mount.index, node.entry.link_group or node.entry.path)).encode()
         return _HASHED | self.index.hash(key) >> 2
 
-    def _searched(self, node: Node) -> bool:
-        """Everybody may come here, judged from the parents down; those get their inodes on the way."""
-        parent = self.resolver.parent(node)
-        if not isinstance(parent, Node):
-            return True
-        return self.is_searched(self.inode(parent)) and self.resolver.open_to_all(parent)
+    def parent(self, node: Node) -> int:
+        """The inode of the directory above, which gets one if need be; 0: the host's."""
+        if node.mount is self.resolver.mounts.top:
+            return 0
+        known = self.at_path(node.path.rpartition(b"/")[0])
+        if known:
+            return known
+        above = self.resolver.parent(node)
+        assert isinstance(above, Node), "only the top is in a directory of the host"
+        return self.inode(above)
 
-    def _make(self, key: tuple[int, Hashable], node: Node, searched: bool) -> int:
+    def _make(self, node: Node, above: int) -> int:
         link = node.mount.target_of(node.entry) if node.entry.is_symlink else b""
-        path = node.path
-        fields = self._fields(node, self._number(node), link)
-        fields["flags"] |= _index.INODE_SEARCHED if searched else 0
+        path, full = node.path, self.is_full
+        fields = self._fields(node, self.number(node), link)
+        fields["flags"] |= _index.INODE_SEARCHED if self._is_open(above) else 0
+        if not full:
+            self.index.enter(path, 0, 0)
         fields |= {
-            "path_at": self.index.append(path),
-            "path_hash": self.index.hash(path),
+            "path_at": self.index.append(path) if full else self.index.key_of(path),
+            "path_hash": self.index.hash_words(path),
             "path_length": len(path),
             "link_at": self.index.append(link) if link else 0,
+            "parent_at": above,
         }
         at = self.index.append(INODE.pack(**fields))
-        self._offsets[key] = at
+        if node.entry.link_group is not None:
+            self._groups[node.mount.index, node.entry.link_group] = at
+        elif full:
+            self._unnamed[path] = at
+        if not full:
+            self._enter_itself(node, at, above)
         return at
+
+    def _enter_itself(self, node: Node, at: int, above: int) -> None:
+        """The canonical path of `node`; what a link leads to is not known yet, and hidden rights are asked for."""
+        if self.is_full:
+            return
+        word = target(_index.TARGET_INODE, at) if self._is_open(above) else 0
+        self.index.enter(node.path, 0 if node.entry.is_symlink else word, word, at)
+
+    def _is_open(self, at: int) -> bool:
+        """Whether everybody may look up names in that directory, and come to it."""
+        return not at or self.flags(at) & _OPEN == _OPEN
 
     def _fields(self, node: Node, number: int, link: bytes) -> dict[str, int]:
         """All that an inode shows, but for what lies elsewhere in the index."""
@@ -173,19 +223,9 @@ class Book:
             "st_dev": os.makedev(0, FIRST_MINOR + node.mount.index), "st_ino": number, "st_mode": attributes.mode,
             "st_nlink": attributes.nlink, "st_uid": attributes.uid, "st_gid": attributes.gid,
             "st_rdev": node.entry.rdev, "st_size": attributes.size, "mtime": node.entry.mtime,
-            "mtime_ns": node.entry.mtime_ns, "flags": self._permission_flags(node), "link_length": len(link),
-            "mount_at": self._mount(node.mount), "descriptor": -1,
+            "mtime_ns": node.entry.mtime_ns, "flags": rights(attributes.mode, attributes.enforced),
+            "link_length": len(link), "mount_at": self._mount(node.mount), "descriptor": -1,
         }  # fmt: skip
-
-    def _permission_flags(self, node: Node) -> int:
-        attributes = node.mount.attributes(node.entry)
-        read, search = common(attributes, R_OK), common(attributes, X_OK)
-        return (
-            (_index.INODE_READ_YES if read else 0)
-            | (_index.INODE_EXEC_YES if search else 0)
-            | (_index.INODE_EXEC_NO if search is False else 0)
-            | (0 if attributes.enforced else _index.INODE_UNCHECKED)
-        )
 
     def _mount(self, mount: Mount) -> int:
         if mount.index not in self._mounts:
@@ -201,7 +241,7 @@ class Book:
                     st_dev=status.st_dev, st_ino=status.st_ino, st_mode=status.st_mode, st_nlink=status.st_nlink,
                     st_uid=status.st_uid, st_gid=status.st_gid, st_rdev=status.st_rdev, st_size=status.st_size,
                     mtime=status.st_mtime_ns // 10**9, mtime_ns=status.st_mtime_ns % 10**9,
-                    path_at=self.index.append(path), path_hash=self.index.hash(path), path_length=len(path),
+                    path_at=self.index.append(path), path_hash=self.index.hash_words(path), path_length=len(path),
                     mount_at=self._mount(self.resolver.mounts.top), descriptor=-1,
                 )
             )  # fmt: skip
@@ -237,79 +277,31 @@ class Book:
             return target(_index.TARGET_PLAN, self._plans[key])
 
     def enter(self, key: bytes, follow: bool, value: int) -> None:
-        """Write down what the path `key` means when its last link is followed, or not."""
+        """Write down what the path `key` means when its last link is followed, or not; unless that is known anyway."""
         with self.lock:
-            if not self.is_full:
+            if not self.is_full and self.index.lookup(0, key, follow) != value:
                 self.index.enter(key, value if follow else 0, 0 if follow else value)
 
     def enter_node(self, key: bytes, follow: bool, at: int) -> None:
         """As `enter`, for both ways at once where the object is no symbolic link."""
         word = target(_index.TARGET_INODE, at)
-        is_link = stat.S_ISLNK(int.from_bytes(self.index.load(at + _MODE, 4), "little"))
-        with self.lock:
-            if self.is_full:
-                return
-            if is_link or follow:
-                self.index.enter(key, word if follow else 0, 0 if follow else word)
-            else:
-                self.index.enter(key, word, word)
+        self.enter(key, follow, word)
+        if not follow and not stat.S_ISLNK(int.from_bytes(self.index.load(at + _MODE, 4), "little")):
+            self.enter(key, True, word)
+
+    def enter_passed(self, nodes: Iterable[object]) -> None:
+        """Let these be found by their canonical paths: others will come the same way."""
+        for node in nodes:
+            if isinstance(node, Node) and not self.is_full:
+                self.inode(node)
 
     def list_directory(self, at: int) -> None:
         """Enter all children of the directory and mark it complete; raises what listing the catalogue raises."""
-        node = self.node(at)
-        if node is None or not node.entry.is_dir or self.is_listed(at):
-            return
-        parent = self.resolver.parent(node)
-        parent_at = self.inode(parent) if isinstance(parent, Node) else at
-        children = self._children(node)
-        with self.lock:
-            if not self.is_listed(at):
-                self._write_listing(at, node, parent_at, children)
+        self._directories.enter(at)
 
     def is_listed(self, at: int) -> bool:
         """Whether the directory has a listing in the index."""
-        return at in self._listed
-
-    def _children(self, directory: Node) -> list[tuple[Node, int]]:
-        entries = directory.mount.listdir(directory.entry.path)
-        if directory.mount is self.resolver.mounts.top:
-            return [(Node(directory.mount, entry), 0) for entry in entries]
-        nodes = [Node(directory.mount, entry) for entry in entries]
-        return [(node, 0 if self.is_full else self.inode(node)) for node in nodes]
-
-    def _write_listing(self, at: int, directory: Node, parent_at: int, children: list[tuple[Node, int]]) -> None:
-        top = directory.mount is self.resolver.mounts.top
-        rows = [
-            self._child(b".", self._number_of(at), stat.S_IFDIR),
-            self._child(b"..", self._number_of(parent_at), stat.S_IFDIR),
-        ]
-        open_to_all = self.is_searched(at) and self.resolver.open_to_all(directory)
-        if self.is_searched(at) and not self.is_full:  # the first name that it does not have needs no question
-            self.index.enter(directory.path, *[target(_index.TARGET_INODE, at)] * 2)
-        for node, child_at in children:
-            known = child_at or self._offsets.get((node.mount.index, node.entry.link_group or node.entry.path), 0)
-            number = self._number_of(known) if known else FIRST_INODE if top else self._number(node)
-            rows.append(self._child(node.entry.name, number, node.entry.mode))
-            if child_at:
-                self._enter_child(node, child_at, open_to_all)
-        listing = self.index.append(len(rows).to_bytes(8, "little") + b"".join(rows))
-        self.index.store(at + _LISTING, 8, listing)
-        self._listed.add(at)
-        if not top and all(child_at for _, child_at in children):
-            self.index.store(at + _FLAGS, 4, self._flags(at) | _index.INODE_COMPLETE)
-
-    def _child(self, name: bytes, number: int, mode: int) -> bytes:
-        return CHILD.pack(
-            name_at=self.text(name), st_ino=number, length=len(name), type=stat.S_IFMT(mode) >> _TYPE_SHIFT
-        )
-
-    def _enter_child(self, node: Node, at: int, open_to_all: bool) -> None:
-        """A child under its canonical path.  What a link leads to is not known yet; hidden rights are asked for."""
-        if not open_to_all:
-            self.index.enter(node.path, _ASK, _ASK)
-            return
-        word = target(_index.TARGET_INODE, at)
-        self.index.enter(node.path, 0 if node.entry.is_symlink else word, word)
+        return any(self.index.load(at + _LISTING, 8))
 
     # Stand-ins.
 
@@ -331,5 +323,5 @@ class Book:
             self.index.store(at + _DESCRIPTOR, 4, -1)
 
     def _bump(self, at: int) -> None:
-        self._sequences[at] = (self._sequences.get(at, 0) + 1) & 0x7FFFFFFF
-        self.index.store(at + _SEQUENCE, 4, self._sequences[at])
+        before = int.from_bytes(self.index.load(at + _SEQUENCE, 4), "little")
+        self.index.store(at + _SEQUENCE, 4, (before + 1) & 0x7FFFFFFF)

@@ -1,7 +1,7 @@
 /* See description.h. */
 #include "description.h"
 #include <stddef.h>
-#include "layout.h"
+#include "writer.h"
 
 struct field {
     const char *name, *code;
@@ -72,6 +72,7 @@ static const struct {
     CONSTANT(TARGET_DATA),    CONSTANT(TARGET_PLAN),    CONSTANT(HEADER_HOST_PREFIX),
     CONSTANT(INODE_SEARCHED), CONSTANT(INODE_READ_YES), CONSTANT(INODE_EXEC_YES),
     CONSTANT(INODE_EXEC_NO),  CONSTANT(INODE_COMPLETE), CONSTANT(INODE_UNCHECKED),
+    CONSTANT(FIRST_NUMBER),
 };
 
 /* {field: (code, offset)}, a new reference, or NULL. */

@@ -91,12 +91,13 @@ static inline void add_byte(struct reading *r, u64 byte)
     }
 }
 
-static inline struct reading start_reading(const char *base, u64 base_length, const char *text)
+/* `base_hash`: the whole words of `base`, hashed. */
+static inline struct reading start_reading(const char *base, u64 base_length, u64 base_hash, const char *text)
 {
     struct reading r = {text, 0, HASH_START, 0, 0, 0, 0, 0};
     if (!base)
         return r;
-    r.hash = hash_words(base, base_length);
+    r.hash = base_hash;
     r.rest = rest_of(base, base_length);
     r.bits = 8 * (base_length & 7);
     add_byte(&r, '/');

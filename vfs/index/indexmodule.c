@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include "description.h"
-#include "writer.h"
+#include "listing.h"
 
 typedef struct {
     PyObject_HEAD
@@ -22,7 +22,7 @@ static struct writer *writer_of(PyObject *object)
     return &((Index *)object)->writer;
 }
 
-static PyObject *raise_full(void)
+PyObject *raise_full(void)
 {
     if (errno != ENOBUFS)
         return PyErr_SetFromErrno(full_error);
@@ -39,11 +39,8 @@ static PyObject *index_append(PyObject *object, PyObject *args)
     unsigned long align = 8;
     if (!PyArg_ParseTuple(args, "y#|k", &data, &length, &align))
         return NULL;
-    u64 offset = writer_place(writer, (u64)length + 1, align);
-    if (!offset)
-        return raise_full();
-    memcpy(writer_pointer(writer, offset), data, (size_t)length);
-    return PyLong_FromUnsignedLong(offset);
+    u64 offset = writer_append(writer, data, (u64)length, align);
+    return offset ? PyLong_FromUnsignedLong(offset) : raise_full();
 }
 
 /* store(offset, width, value): one release store of 4 or 8 bytes */
@@ -75,16 +72,56 @@ static PyObject *index_load(PyObject *object, PyObject *args)
     return PyBytes_FromStringAndSize(writer_pointer(writer, offset), (Py_ssize_t)length);
 }
 
-/* enter(key, follow, nofollow) -> True where the key is new; else its targets are filled in (0: leave) */
+/* enter(key, follow, nofollow, itself=0) -> True where the key is new; else what is known is filled in (0: leave) */
 static PyObject *index_enter(PyObject *object, PyObject *args)
 {
     const char *key;
     Py_ssize_t length;
-    unsigned long follow, nofollow;
-    if (!PyArg_ParseTuple(args, "y#kk", &key, &length, &follow, &nofollow))
+    unsigned long follow, nofollow, itself = 0;
+    if (!PyArg_ParseTuple(args, "y#kk|k", &key, &length, &follow, &nofollow, &itself))
         return NULL;
-    int new = writer_enter(writer_of(object), key, (u64)length, follow, nofollow);
+    int new = writer_enter(writer_of(object), key, (u64)length, follow, nofollow, itself);
     return new < 0 ? raise_full() : PyBool_FromLong(new);
+}
+
+/* itself(path) -> offset of the inode whose canonical path that is, or 0 */
+static PyObject *index_itself(PyObject *object, PyObject *args)
+{
+    const char *path;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(args, "y#", &path, &length))
+        return NULL;
+    const struct entry *entry = writer_find(writer_of(object), path, (u64)length);
+    return PyLong_FromUnsignedLong(entry ? (u64)entry->itself * RECORD_ALIGN : 0);
+}
+
+/* key_of(path) -> offset of an entered path's text, which its inode may share; 0 where it has not been entered */
+static PyObject *index_key_of(PyObject *object, PyObject *args)
+{
+    struct writer *writer = writer_of(object);
+    const char *path;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(args, "y#", &path, &length))
+        return NULL;
+    const struct entry *entry = writer_find(writer, path, (u64)length);
+    return PyLong_FromUnsignedLong(entry ? writer_offset(writer, entry->key) : 0);
+}
+
+/* number() -> an inode number that nothing has */
+static PyObject *index_number(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLong(++writer_of(object)->number);
+}
+
+/* listing(directory, limit, owner, kinds) -> a Listing; see listing.c */
+static PyObject *index_listing(PyObject *object, PyObject *args)
+{
+    unsigned long directory_at, limit;
+    PyObject *owner, *kinds;
+    if (!PyArg_ParseTuple(args, "kkOO!", &directory_at, &limit, &owner, &PyDict_Type, &kinds))
+        return NULL;
+    return new_listing(object, writer_of(object), directory_at, limit, owner, kinds);
 }
 
 /* identify(device, inode, offset): whose stand-in that is; a number used again gets its new meaning */
@@ -121,7 +158,18 @@ static PyObject *index_lookup(PyObject *object, PyObject *args)
     return PyLong_FromUnsignedLong(find_target(header, base ? at(header, base) : NULL, path, follow));
 }
 
-/* hash(path) -> the hash of a whole path, for inode.path_hash */
+/* hash_words(path) -> for inode.path_hash */
+static PyObject *index_hash_words(PyObject *object, PyObject *args)
+{
+    const char *text;
+    Py_ssize_t length;
+    (void)object;
+    if (!PyArg_ParseTuple(args, "y#", &text, &length))
+        return NULL;
+    return PyLong_FromUnsignedLong(hash_words(text, (u64)length));
+}
+
+/* hash(text) -> 64 bits */
 static PyObject *index_hash(PyObject *object, PyObject *args)
 {
     const char *text;
@@ -156,13 +204,12 @@ static PyObject *index_answer(PyObject *object, PyObject *args)
 /* mailbox(slot) -> where the payload of that mailbox lies */
 static PyObject *index_mailbox(PyObject *object, PyObject *args)
 {
-    struct writer *writer = writer_of(object);
     unsigned int number;
     if (!PyArg_ParseTuple(args, "I", &number))
         return NULL;
     if (number >= SLOT_COUNT)
         return no_mailbox(number);
-    return PyLong_FromUnsignedLong((u64)(writer_slot(writer, number)->payload - (char *)writer->header));
+    return PyLong_FromUnsignedLong(writer_payload(writer_of(object), number));
 }
 
 static PyObject *index_get_header(PyObject *object, PyObject *unused)
@@ -226,11 +273,16 @@ static PyMethodDef index_methods[] = {
     {"append", index_append, METH_VARARGS, "append(data, align=8) -> offset"},
     {"store", index_store, METH_VARARGS, "store(offset, width, value): release store of 4 or 8 bytes"},
     {"load", index_load, METH_VARARGS, "load(offset, length) -> bytes"},
-    {"enter", index_enter, METH_VARARGS, "enter(key, follow, nofollow) -> True where the key is new"},
+    {"enter", index_enter, METH_VARARGS, "enter(key, follow, nofollow, itself=0) -> True where the key is new"},
+    {"itself", index_itself, METH_VARARGS, "itself(path) -> offset of its inode or 0"},
+    {"key_of", index_key_of, METH_VARARGS, "key_of(path) -> offset of the key or 0"},
+    {"number", index_number, METH_NOARGS, "number() -> an inode number that nothing has"},
+    {"listing", index_listing, METH_VARARGS, "listing(directory, limit, owner, kinds) -> Listing"},
     {"identify", index_identify, METH_VARARGS, "identify(device, inode, offset)"},
     {"whose", index_whose, METH_VARARGS, "whose(device, inode) -> offset or 0"},
     {"lookup", index_lookup, METH_VARARGS, "lookup(base, path, follow) -> target"},
-    {"hash", index_hash, METH_VARARGS, "hash(path) -> 64 bit hash"},
+    {"hash", index_hash, METH_VARARGS, "hash(text) -> 64 bit hash"},
+    {"hash_words", index_hash_words, METH_VARARGS, "hash_words(path) -> hash of its whole words"},
     {"answer", index_answer, METH_VARARGS, "answer(slot, target, data=None)"},
     {"mailbox", index_mailbox, METH_VARARGS, "mailbox(slot) -> offset of its payload"},
     {"address", index_get_header, METH_NOARGS, "address() -> of the header in this process"},
@@ -258,7 +310,7 @@ static int module_exec(PyObject *module)
     full_error = PyErr_NewExceptionWithDoc("hepwrap.vfs.index._index.Full", "No room left in the index.", NULL, NULL);
     if (!full_error || PyModule_AddObject(module, "Full", Py_NewRef(full_error)) < 0)
         return -1;
-    return add_description(module);
+    return add_listing_type(module) < 0 ? -1 : add_description(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};

@@ -15,7 +15,8 @@ typedef long i64;
 #define IMAGE_SPAN 0x100000UL
 
 #define SLOT_COUNT 1024
-#define SLOT_BYTES 4608 /* struct slot and its payload: a path of PATH_MAX fits */
+#define SLOT_BYTES 32
+#define PAYLOAD_BYTES 4352 /* an inode and a path of PATH_MAX fit */
 
 /* A target: the kind in the top byte, a value below. */
 #define TARGET_SHIFT 56
@@ -32,6 +33,15 @@ enum target_kind {
     TARGET_DATA = 6,    /* slot: length bytes at data_at */
     TARGET_PLAN = 7,    /* value: offset of a struct plan */
 };
+
+/* A cell of a table: the offset of the record, and the top of its hash, so that few others are looked at. */
+#define CELL_SHIFT 48
+#define CELL_TAG(word) ((word) >> CELL_SHIFT)
+#define CELL_VALUE(cell) ((cell) & ((1UL << CELL_SHIFT) - 1))
+#define CELL(hash, offset) (CELL_TAG(hash) << CELL_SHIFT | (offset))
+
+/* entry.itself counts in these, so that it fits into 32 bits. */
+#define RECORD_ALIGN 8
 
 enum header_flag {
     HEADER_HOST_PREFIX = 1, /* the host has a /cvmfs of its own: its answers are not to be believed */
@@ -94,7 +104,6 @@ struct listing {
 #define STRUCT_slot
 struct slot {
 #include "layout.def"
-    char payload[SLOT_BYTES - 32];
 };
 #undef STRUCT_slot
 #define STRUCT_plan
@@ -105,7 +114,7 @@ struct plan {
 #undef FIELD
 
 _Static_assert(sizeof(struct slot) == SLOT_BYTES, "a slot has no padding");
-_Static_assert(sizeof(struct inode) == 120, "an inode has no padding");
+_Static_assert(sizeof(struct inode) == 128, "an inode has no padding");
 _Static_assert(sizeof(struct child) == 24, "a child has no padding");
 
 #endif

@@ -1,12 +1,15 @@
 /* Reading the index: lock-free, without state, without a buffer.  Freestanding; shared by the runtime and the tests.
  *
- * Loosely the kernel's RCU walk: entries are never moved or freed, and published by one store-release each.
+ * Loosely the kernel's RCU walk: records are never moved or freed, and published by one store-release each.  What a path
+ * means is what vfs/resolve.py says (the specification); here that is replayed as far as listed directories reach, and
+ * TARGET_UNKNOWN or TARGET_ASK is the answer where they do not.
  */
 #ifndef HEPWRAP_LOOKUP_H
 #define HEPWRAP_LOOKUP_H
 #include "hash.h"
 
 #define NAME_LIMIT 255
+#define LINK_LIMIT 40 /* most symbolic links on one way, as the kernel's MAXSYMLINKS */
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 
 static inline u64 hash_identity(u64 device, u64 inode)
@@ -60,7 +63,9 @@ static inline const struct entry *find_entry(const struct header *index, const s
         u64 cell = LOAD(table->cells[i]);
         if (!cell)
             return 0;
-        const struct entry *entry = at(index, cell);
+        if (CELL_TAG(cell) != CELL_TAG(name->hash))
+            continue;
+        const struct entry *entry = at(index, CELL_VALUE(cell));
         if (entry_is(entry, name))
             return entry;
     }
@@ -70,11 +75,14 @@ static inline const struct entry *find_entry(const struct header *index, const s
 static inline const struct inode *find_identity(const struct header *index, u64 device, u64 number)
 {
     const struct table *table = at(index, LOAD(index->identities_at));
-    for (u64 i = hash_identity(device, number) & table->mask;; i = (i + 1) & table->mask) {
+    u64 hash = hash_identity(device, number);
+    for (u64 i = hash & table->mask;; i = (i + 1) & table->mask) {
         u64 cell = LOAD(table->cells[i]);
         if (!cell)
             return 0;
-        const struct identity *identity = at(index, cell);
+        if (CELL_TAG(cell) != CELL_TAG(hash))
+            continue;
+        const struct identity *identity = at(index, CELL_VALUE(cell));
         if (identity->device == device && identity->inode == number)
             return at(index, LOAD(identity->target));
     }
@@ -85,57 +93,178 @@ static inline u64 entry_target(const struct entry *entry, int follow)
     return follow ? LOAD(entry->follow) : LOAD(entry->nofollow);
 }
 
-/* What a directory says of a name of that length that it has no entry for: unknown, where it has not been listed whole. */
-static inline u64 missing_in(const struct inode *dir, u64 length)
+static inline int is_kind(const struct inode *inode, u32 kind)
 {
-    if ((dir->st_mode & 0170000) != 0040000 || !(LOAD(dir->flags) & INODE_COMPLETE) || length > NAME_LIMIT)
-        return TARGET(TARGET_UNKNOWN, 0);
-    if ((dir->flags & (INODE_SEARCHED | INODE_EXEC_YES)) != (INODE_SEARCHED | INODE_EXEC_YES) &&
-        !(dir->flags & INODE_UNCHECKED))
-        return TARGET(TARGET_ASK, 0);
-    return TARGET(TARGET_ERRNO, 2);
+    return (inode->st_mode & 0170000) == kind;
 }
 
-/* The name at the end of a path, in the directory that the way to it leads to, under its canonical name. */
-static inline u64 find_child(const struct header *index, const struct inode *dir, struct name *name, int follow)
+/* May everybody look up names here, in a directory whose parents do not count (the way led through them)? */
+static inline int is_open(const struct inode *dir)
 {
-    u64 missing = missing_in(dir, name->length);
-    if (missing != TARGET(TARGET_ERRNO, 2))
-        return missing;
-    name->base = at(index, dir->path_at);
-    name->base_length = dir->path_length;
-    struct reading r = start_reading(name->base, name->base_length, name->text);
-    for (u32 i = 0; i < name->length; i++)
-        add_byte(&r, (u8)name->text[i]);
-    name->hash = hash_end(r.hash, r.rest, name->base_length + 1UL + name->length);
+    return (LOAD(dir->flags) & (INODE_EXEC_YES | INODE_UNCHECKED)) != 0;
+}
+
+/* Makes *name what is called `text` in the directory. */
+static inline void name_in(struct name *name, const struct header *index, const struct inode *dir, const char *text,
+                           u32 length)
+{
+    *name = (struct name){at(index, dir->path_at), text, dir->path_length, length, 0};
+    struct reading r = start_reading(name->base, name->base_length, dir->path_hash, text);
+    for (u32 i = 0; i < length; i++)
+        add_byte(&r, (u8)text[i]);
+    name->hash = hash_end(r.hash, r.rest, name->base_length + 1UL + length);
+}
+
+/* What `name` is, whose last component lies in `dir`.  Whether the directory is complete is read first: a name that is
+ * missing from the table after that does not exist. */
+static inline u64 find_listed(const struct header *index, const struct inode *dir, const struct name *name, int follow)
+{
+    u32 complete = LOAD(dir->flags) & INODE_COMPLETE;
     const struct entry *entry = find_entry(index, name);
-    return entry ? entry_target(entry, follow) : missing;
+    if (entry)
+        return entry_target(entry, follow);
+    return complete ? TARGET(TARGET_ERRNO, 2) : TARGET(TARGET_UNKNOWN, 0);
 }
 
-/* Not found as it was written: is the name perhaps missing in a directory that has been listed? */
-static inline u64 find_by_directory(const struct header *index, const struct inode *base, struct name *name,
-                                    const struct reading *r, int follow)
+/* "" and "." (1), ".." (2), all other names 0. */
+static inline u32 dots(const char *name, u32 length)
 {
-    u64 start = r->slash, skip = name->base_length ? name->base_length + 1UL : 0;
-    const char *last = name->text + start;
-    u32 length = name->length - (u32)start;
-    if (!length || (last[0] == '.' && (length == 1 || (length == 2 && last[1] == '.'))))
+    if (length > 2 || (length && name[0] != '.'))
         return 0;
-    if (start) {
-        name->length = (u32)start - 1;
-        name->hash = hash_end(r->above_hash, r->above_rest, skip + start - 1);
-        const struct entry *entry = find_entry(index, name);
-        u64 target = entry ? LOAD(entry->follow) : 0;
-        if (TARGET_KIND(target) != TARGET_INODE)
-            return 0;
-        base = at(index, TARGET_VALUE(target));
-    }
-    name->text = last;
-    name->length = length;
-    return find_child(index, base, name, follow);
+    return length < 2 ? 1 : name[1] == '.' ? 2 : 0;
 }
 
-/* What `text` means, as far as the index knows.  `base`: the directory it is relative to, or 0. */
+/* A way through directories, component by component (loosely struct nameidata). */
+#define REST_LIMIT 3
+struct walk {
+    const struct inode *place;
+    const char *text;             /* what is left of the path, or of a link's target */
+    const char *rest[REST_LIMIT]; /* what comes after the targets: it begins with a slash */
+    u32 depth, links;
+};
+
+/* Goes on with the target of `link`; 0, or the target that ends the walk. */
+static inline u64 enter_link(const struct header *index, struct walk *walk, const struct inode *link, const char *rest)
+{
+    if (walk->links++ == LINK_LIMIT)
+        return TARGET(TARGET_ERRNO, 40);
+    /* An empty target; a shared directory, whose links are not followed by everybody (fs.protected_symlinks). */
+    if (!link->link_length || (walk->place->st_mode & 01002) == 01002 || (*rest && walk->depth == REST_LIMIT))
+        return TARGET(TARGET_ASK, 0);
+    if (*rest)
+        walk->rest[walk->depth++] = rest;
+    walk->text = at(index, link->link_at);
+    if (*walk->text != '/')
+        return 0;
+    u32 n = index->prefix_length;
+    if (!index->top_at || !same(walk->text, index->prefix, n) || (walk->text[n] && walk->text[n] != '/'))
+        return TARGET(TARGET_ASK, 0); /* out to the host */
+    walk->place = at(index, index->top_at);
+    walk->text += n;
+    return 0;
+}
+
+/* What the first component of walk->text is: its inode, or the target that ends the walk. */
+static inline u64 find_step(const struct header *index, const struct walk *walk, u32 length)
+{
+    const struct inode *dir = walk->place;
+    u32 special = dots(walk->text, length);
+    if (!is_kind(dir, 0040000))
+        return TARGET(TARGET_ERRNO, 20);
+    if (!is_open(dir) || length > NAME_LIMIT)
+        return TARGET(TARGET_ASK, 0);
+    if (special)
+        return special == 1 ? TARGET(TARGET_INODE, (u64)((const char *)dir - (const char *)index)) :
+               dir->parent_at ? TARGET(TARGET_INODE, dir->parent_at) : TARGET(TARGET_ASK, 0);
+    struct name name;
+    name_in(&name, index, dir, walk->text, length);
+    return find_listed(index, dir, &name, 0);
+}
+
+/* Where `text` leads from the directory `place`, as _Walk.run() of resolve.py; links are followed by what they say. */
+static __attribute__((noinline)) u64 walk_from(const struct header *index, const struct inode *place, const char *text,
+                                               int follow)
+{
+    struct walk walk = {.place = place, .text = text};
+    for (;;) {
+        while (*walk.text == '/')
+            walk.text++;
+        if (!*walk.text) {
+            if (!walk.depth)
+                return TARGET(TARGET_INODE, (u64)((const char *)walk.place - (const char *)index));
+            walk.text = walk.rest[--walk.depth];
+            continue;
+        }
+        u32 length = 0;
+        while (walk.text[length] && walk.text[length] != '/' && length <= NAME_LIMIT)
+            length++;
+        u64 target = find_step(index, &walk, length);
+        if (TARGET_KIND(target) != TARGET_INODE)
+            return target;
+        const struct inode *found = at(index, TARGET_VALUE(target));
+        const char *rest = walk.text + length;
+        u32 slash = *rest || walk.depth; /* one follows, here or after the link that we are in */
+        if (is_kind(found, 0120000) && (follow || slash)) {
+            target = enter_link(index, &walk, found, rest);
+            if (target)
+                return target;
+            continue;
+        }
+        if (!slash)
+            return target;
+        if (!is_kind(found, 0040000))
+            return TARGET(TARGET_ERRNO, 20);
+        walk.place = found;
+        walk.text = rest;
+    }
+}
+
+/* The same from the prefix, which the path has to start with. */
+static inline u64 walk_down(const struct header *index, const char *path, int follow)
+{
+    u32 n = index->prefix_length;
+    if (!index->top_at || !same(path, index->prefix, n) || (path[n] && path[n] != '/'))
+        return TARGET(TARGET_UNKNOWN, 0);
+    return walk_from(index, at(index, index->top_at), path + n, follow);
+}
+
+/* The last component of `name` (from `start` on) in `dir`, which everybody may come to.  `canonical`: what comes before
+ * it is the directory's own path, so that the hash is known; else `name` is changed. */
+static inline u64 find_last(const struct header *index, const struct inode *dir, struct name *name, u32 start,
+                            int canonical, int follow)
+{
+    const char *last = name->text + start;
+    u32 length = name->length - start;
+    if (length > NAME_LIMIT || dots(last, length))
+        return 0;
+    if (!is_kind(dir, 0040000))
+        return TARGET(TARGET_ERRNO, 20);
+    if (!is_open(dir))
+        return TARGET(TARGET_ASK, 0);
+    if (!canonical)
+        name_in(name, index, dir, last, length);
+    return find_listed(index, dir, name, follow);
+}
+
+/* The last component in the directory whose key the rest of the path is. */
+static inline u64 find_beside(const struct header *index, struct name *name, const struct reading *r, int follow)
+{
+    u64 hash = name->hash;
+    u32 length = name->length;
+    name->length = (u32)r->slash - 1;
+    name->hash = hash_end(r->above_hash, r->above_rest, (name->base ? name->base_length + 1UL : 0) + name->length);
+    const struct entry *entry = find_entry(index, name);
+    name->hash = hash;
+    name->length = length;
+    u64 target = entry ? LOAD(entry->follow) : 0;
+    if (TARGET_KIND(target) != TARGET_INODE)
+        return 0;
+    const struct inode *dir = at(index, TARGET_VALUE(target));
+    return find_last(index, dir, name, (u32)r->slash, at(index, dir->path_at) == entry->key, follow);
+}
+
+/* What `text` means, as far as the index knows.  `base`: the directory it is relative to, or 0.  An absolute text starts
+ * with the prefix, or is the key of an entry, or not known. */
 static inline u64 find_target(const struct header *index, const struct inode *base, const char *text, int follow)
 {
     struct name name = {0, text, 0, 0, 0};
@@ -143,15 +272,19 @@ static inline u64 find_target(const struct header *index, const struct inode *ba
         name.base = at(index, base->path_at);
         name.base_length = base->path_length;
     }
-    struct reading r = start_reading(name.base, name.base_length, text);
+    struct reading r = start_reading(name.base, name.base_length, base ? base->path_hash : 0, text);
     if (!read_to_end(&r))
         return TARGET(TARGET_ERRNO, 36);
     name.length = (u32)r.length;
     name.hash = hash_end(r.hash, r.rest, (base ? name.base_length + 1UL : 0) + r.length);
     const struct entry *entry = find_entry(index, &name);
     u64 target = entry ? entry_target(entry, follow) : 0;
-    if (target || (!base && r.slash <= 1))
+    if (!target && (base ? r.slash : r.slash > 1))
+        target = find_beside(index, &name, &r, follow);
+    if (!target && base && !r.slash)
+        target = find_last(index, base, &name, 0, 1, follow);
+    if (target)
         return target;
-    return find_by_directory(index, base, &name, &r, follow);
+    return base ? walk_from(index, base, text, follow) : walk_down(index, text, follow);
 }
 #endif

@@ -42,20 +42,33 @@ void *writer_pointer(struct writer *self, u64 offset)
     return (char *)self->header + offset;
 }
 
+u64 writer_offset(const struct writer *self, const void *record)
+{
+    return (u64)((const char *)record - (const char *)self->header);
+}
+
+u64 writer_append(struct writer *self, const void *data, u64 length, u64 align)
+{
+    u64 offset = writer_place(self, length + 1, align);
+    if (offset)
+        memcpy(writer_pointer(self, offset), data, length);
+    return offset;
+}
+
 static u64 place_table(struct writer *self, u64 cells)
 {
-    u64 offset = writer_place(self, sizeof(struct table) + cells * 8, 64);
+    u64 offset = writer_place(self, sizeof(struct table) + cells * sizeof(u64), 64);
     if (offset)
         ((struct table *)writer_pointer(self, offset))->mask = cells - 1;
     return offset;
 }
 
-static void put_cell(struct table *table, u64 hash, u64 value)
+static void put_cell(struct table *table, u64 hash, u64 offset)
 {
     u64 i = hash & table->mask;
     while (table->cells[i])
         i = (i + 1) & table->mask;
-    __atomic_store_n(&table->cells[i], value, __ATOMIC_RELEASE);
+    __atomic_store_n(&table->cells[i], CELL(hash, offset), __ATOMIC_RELEASE);
 }
 
 static u64 entry_hash(struct writer *self, u64 offset)
@@ -69,61 +82,95 @@ static u64 identity_hash(struct writer *self, u64 offset)
     return hash_identity(identity->device, identity->inode);
 }
 
-/* Puts a record into a table, which is doubled first when half full; readers of the old one miss and ask. */
-static int publish(struct writer *self, u64 *table_at, u64 *used, u64 offset, u64 (*hash_of)(struct writer *, u64))
+/* Sees to it that a table stays half empty with `more` records.  Readers of the old one go on there: they miss, and ask. */
+static int make_room(struct writer *self, u64 *table_at, u64 used, u64 more, u64 (*hash_of)(struct writer *, u64))
 {
-    struct table *table = writer_pointer(self, *table_at);
-    if ((*used + 1) * 2 > table->mask + 1) {
-        u64 bigger_at = place_table(self, (table->mask + 1) * 2);
-        if (!bigger_at)
-            return -1;
-        struct table *bigger = writer_pointer(self, bigger_at);
-        for (u64 i = 0; i <= table->mask; i++)
-            if (table->cells[i])
-                put_cell(bigger, hash_of(self, table->cells[i]), table->cells[i]);
-        __atomic_store_n(table_at, bigger_at, __ATOMIC_RELEASE);
-        table = bigger;
+    const struct table *table = writer_pointer(self, *table_at);
+    u64 cells = table->mask + 1;
+    while ((used + more) * 2 > cells)
+        cells *= 2;
+    if (cells == table->mask + 1)
+        return 0;
+    u64 bigger_at = place_table(self, cells);
+    if (!bigger_at)
+        return -1;
+    struct table *bigger = writer_pointer(self, bigger_at);
+    for (u64 i = 0; i <= table->mask; i++) {
+        u64 offset = CELL_VALUE(table->cells[i]);
+        if (offset)
+            put_cell(bigger, hash_of(self, offset), offset);
     }
-    put_cell(table, hash_of(self, offset), offset);
-    ++*used;
+    __atomic_store_n(table_at, bigger_at, __ATOMIC_RELEASE);
     return 0;
 }
 
-int writer_enter(struct writer *self, const char *key, u64 length, u64 follow, u64 nofollow)
+int writer_reserve(struct writer *self, u64 names)
+{
+    return make_room(self, &self->header->names_at, self->names, names, entry_hash);
+}
+
+int writer_publish(struct writer *self, u64 entry_at)
+{
+    if (writer_reserve(self, 1) < 0)
+        return -1;
+    put_cell(writer_pointer(self, self->header->names_at), entry_hash(self, entry_at), entry_at);
+    self->names++;
+    return 0;
+}
+
+struct entry *writer_find(const struct writer *self, const char *key, u64 length)
 {
     struct name name = {0, key, 0, (u32)length, hash_text(key, length)};
-    struct entry *entry = (struct entry *)find_entry(self->header, &name);
+    return (struct entry *)find_entry(self->header, &name);
+}
+
+/* Fills in what is known of an entry that readers may see already; 0: leave. */
+static void fill_in(struct entry *entry, u64 follow, u64 nofollow, u64 itself)
+{
+    if (itself)
+        entry->itself = (u32)(itself / RECORD_ALIGN); /* no reader looks at it */
+    if (follow)
+        __atomic_store_n(&entry->follow, follow, __ATOMIC_RELEASE);
+    if (nofollow)
+        __atomic_store_n(&entry->nofollow, nofollow, __ATOMIC_RELEASE);
+}
+
+int writer_enter(struct writer *self, const char *key, u64 length, u64 follow, u64 nofollow, u64 itself)
+{
+    struct entry *entry = writer_find(self, key, length);
     if (entry) {
-        if (follow)
-            __atomic_store_n(&entry->follow, follow, __ATOMIC_RELEASE);
-        if (nofollow)
-            __atomic_store_n(&entry->nofollow, nofollow, __ATOMIC_RELEASE);
+        fill_in(entry, follow, nofollow, itself);
         return 0;
     }
-    u64 offset = writer_place(self, sizeof(struct entry) + length + 1, 8);
+    u64 offset = writer_place(self, sizeof(struct entry) + length + 1, RECORD_ALIGN);
     if (!offset)
         return -1;
     entry = writer_pointer(self, offset);
-    *entry = (struct entry){name.hash, follow, nofollow, (u32)length, 0};
+    *entry = (struct entry){hash_text(key, length), follow, nofollow, (u32)length, (u32)(itself / RECORD_ALIGN)};
     memcpy(entry->key, key, length);
-    return publish(self, &self->header->names_at, &self->names, offset, entry_hash) < 0 ? -1 : 1;
+    return writer_publish(self, offset) < 0 ? -1 : 1;
 }
 
 int writer_identify(struct writer *self, u64 device, u64 inode, u64 target)
 {
     struct table *table = writer_pointer(self, self->header->identities_at);
-    for (u64 i = hash_identity(device, inode) & table->mask; table->cells[i]; i = (i + 1) & table->mask) {
-        struct identity *old = writer_pointer(self, table->cells[i]);
+    u64 hash = hash_identity(device, inode);
+    for (u64 i = hash & table->mask; table->cells[i]; i = (i + 1) & table->mask) {
+        struct identity *old = writer_pointer(self, CELL_VALUE(table->cells[i]));
         if (old->device == device && old->inode == inode) {
             __atomic_store_n(&old->target, target, __ATOMIC_RELEASE);
             return 0;
         }
     }
-    u64 offset = writer_place(self, sizeof(struct identity), 8);
+    u64 offset = writer_place(self, sizeof(struct identity), RECORD_ALIGN);
     if (!offset)
         return -1;
     *(struct identity *)writer_pointer(self, offset) = (struct identity){device, inode, target};
-    return publish(self, &self->header->identities_at, &self->identities, offset, identity_hash);
+    if (make_room(self, &self->header->identities_at, self->identities, 1, identity_hash) < 0)
+        return -1;
+    put_cell(writer_pointer(self, self->header->identities_at), hash, offset);
+    self->identities++;
+    return 0;
 }
 
 struct slot *writer_slot(struct writer *self, u32 number)
@@ -131,11 +178,16 @@ struct slot *writer_slot(struct writer *self, u32 number)
     return writer_pointer(self, self->header->slots_at + (u64)number * SLOT_BYTES);
 }
 
+u64 writer_payload(const struct writer *self, u32 number)
+{
+    return self->header->payloads_at + (u64)number * PAYLOAD_BYTES;
+}
+
 int writer_answer(struct writer *self, u32 number, u64 target, const char *data, u64 length)
 {
     struct slot *slot = writer_slot(self, number);
-    u64 data_at = (u64)(slot->payload - (char *)self->header);
-    if (length > sizeof slot->payload) {
+    u64 data_at = writer_payload(self, number);
+    if (length > PAYLOAD_BYTES) {
         data_at = writer_place(self, length, 8);
         if (!data_at)
             return -1;
@@ -177,6 +229,7 @@ static int make_header(struct writer *self, const char *prefix, size_t prefix_le
 {
     struct header *header = self->header;
     self->end = sizeof *header;
+    self->number = FIRST_NUMBER;
     header->magic = INDEX_MAGIC;
     header->version = INDEX_VERSION;
     header->window = self->window;
@@ -185,7 +238,8 @@ static int make_header(struct writer *self, const char *prefix, size_t prefix_le
     header->names_at = place_table(self, FIRST_CELLS);
     header->identities_at = place_table(self, FIRST_CELLS);
     header->slots_at = writer_place(self, (u64)SLOT_COUNT * SLOT_BYTES, 64);
-    if (!header->names_at || !header->identities_at || !header->slots_at)
+    header->payloads_at = writer_place(self, (u64)SLOT_COUNT * PAYLOAD_BYTES, 64);
+    if (!header->names_at || !header->identities_at || !header->slots_at || !header->payloads_at)
         return -1;
     for (u32 i = 0; i < SLOT_COUNT; i++)
         writer_slot(self, i)->word = 1;
