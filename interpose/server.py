@@ -111,6 +111,7 @@ class Server:
             "server": os.getpid(),
             "file_device": memory_device(),
             "standin_device": self.world.standins.device,
+            "standin_mark": self.world.standins.mark,
             "flags": _index.HEADER_HOST_PREFIX if self.world.host_has_prefix else 0,
         }
         for name, value in values.items():

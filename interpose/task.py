@@ -42,10 +42,10 @@ def credentials_of(task: int, *, real: bool = False) -> Credentials:
 class TaskHost(OsHost):
     """The host as the task sees it: its /proc/self, its root, and virtual names where links lead to stand-ins.
 
-    `whose(device, inode)` is the virtual path behind a stand-in, or None.
+    `whose(status)` is the virtual path behind a stand-in, or None.
     """
 
-    def __init__(self, task: int, whose: Callable[[int, int], bytes | None]) -> None:
+    def __init__(self, task: int, whose: Callable[[os.stat_result], bytes | None]) -> None:
         self._task, self._whose = task, whose
         self._root: bytes | None = None
 
@@ -58,7 +58,7 @@ class TaskHost(OsHost):
                 status = os.stat(path)
             except OSError:
                 return target
-            return self._whose(status.st_dev, status.st_ino) or target
+            return self._whose(status) or target
         return target
 
     def is_searchable(self, path: bytes) -> bool:

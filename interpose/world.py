@@ -80,6 +80,7 @@ class World:
             self._adopt(at, fd)
 
     def _adopt(self, at: int, fd: int) -> None:
+        self.standins.give_mark(fd)
         status = os.fstat(fd)
         self.book.set_standin(at, fd, status.st_dev, status.st_ino)
         self._objects[at] = fd
@@ -103,9 +104,9 @@ class World:
         """What a memory file is called in messages and in /proc/PID/maps: the virtual path."""
         return os.fsdecode(self.book.path_of(key)) if isinstance(key, int) else "hepwrap"
 
-    def whose(self, device: int, number: int) -> bytes | None:
-        """The virtual path behind a stand-in, or None."""
-        at = self.index.whose(device, number)
+    def whose(self, status: os.stat_result) -> bytes | None:
+        """The virtual path behind an object of the kernel's that is a stand-in; None for all others."""
+        at = self.index.whose(status.st_dev, status.st_ino) if self.standins.has_mark(status) else 0
         return self.book.path_of(at) if at else None
 
     def read_head(self, node: Node, size: int) -> bytes:
@@ -130,6 +131,7 @@ class World:
         )
         try:
             if self.book.descriptor_of(at) != file.fd:
+                self.standins.give_mark(file.fd)
                 self.book.set_standin(at, file.fd, file.device, file.inode)
             return os.dup(file.fd)
         finally:

@@ -30,6 +30,7 @@ static inline u32 major_of(u64 device) { return (u32)((device >> 8) & 0xfff) | (
 static inline u32 minor_of(u64 device) { return (u32)(device & 0xff) | (u32)((device >> 12) & ~0xffUL); }
 
 #define STATX_BASIC 0x7ffU
+#define STATX_MTIME 0x40U
 #define STATX_MNT_ID 0x1000U
 
 static inline void fill_statx(struct kernel_statx *st, const struct inode *inode, u32 asked)
@@ -81,20 +82,24 @@ static inline void fill_statfs(struct kernel_statfs *st, const struct inode *ino
 static inline long stat_fd(struct kernel_stat *st)
 {
     long r = native();
-    const struct inode *inode = r < 0 ? 0 : standing_in(st->st_dev, st->st_ino, (u32)st->st_nlink);
+    const struct inode *inode = r < 0 ? 0 : standing_in(st->st_dev, st->st_ino, (u32)st->st_nlink, st->times[2]);
     if (inode)
         fill_stat(st, inode);
     return r;
 }
 
-static inline long statx_fd(struct kernel_statx *st)
+static inline __attribute__((always_inline)) long statx_fd(struct kernel_statx *st)
 {
     long r = native();
     if (r < 0)
         return r;
     u64 device = ((u64)(st->dev_major & 0xfff) << 8) | (st->dev_minor & 0xff) | ((u64)(st->dev_minor & ~0xffU) << 12) |
                  ((u64)(st->dev_major & ~0xfffU) << 32);
-    const struct inode *inode = standing_in(device, st->ino, st->nlink);
+    if (!may_be_standin(device, st->nlink))
+        return r;
+    const struct inode *inode = st->mask & STATX_MTIME
+                                    ? standing_in(device, st->ino, st->nlink, st->mtime.seconds)
+                                    : identify((int)f->a[0], (const char *)f->a[1], (int)f->a[2]); /* not asked for, not told */
     if (inode)
         fill_statx(st, inode, (u32)f->a[3]);
     return r;

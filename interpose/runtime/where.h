@@ -21,14 +21,20 @@ static inline const struct inode *inode_at(u64 target)
     return at(index_of(), TARGET_VALUE(target));
 }
 
-/* The virtual inode that this object of the kernel's stands for, or 0.  Stand-ins have no name: a link count says that
- * the number has been given to a file of the host since. */
-static inline const struct inode *standing_in(u64 device, u64 number, u32 links)
+static inline int may_be_standin(u64 device, u32 links)
 {
-    const struct header *index = index_of();
-    if (links || (device != index->file_device && device != index->standin_device))
+    return !links && (device == index_of()->file_device || device == index_of()->standin_device);
+}
+
+/* The virtual inode that this object of the kernel's stands for, or 0.  Identities outlive their stand-ins, and a disk
+ * gives inode numbers away again: so an object counts only if it has no name and the time of modification that the
+ * server gives to everything it makes (standins.py).  A file of the host has that by intent only; and among our own an
+ * identity means the last that got the number, before which all others with it must be gone. */
+static inline const struct inode *standing_in(u64 device, u64 number, u32 links, i64 modified)
+{
+    if (!may_be_standin(device, links) || modified != index_of()->standin_mark)
         return 0;
-    return find_identity(index, device, number);
+    return find_identity(index_of(), device, number);
 }
 
 /* The virtual inode behind what fstatat(dirfd, path, flags) finds, or 0. */
@@ -37,7 +43,7 @@ static __attribute__((noinline)) const struct inode *identify(int dirfd, const c
     struct kernel_stat st;
     if (raw4(NR_newfstatat, dirfd, path, &st, flags) < 0)
         return 0;
-    return standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink);
+    return standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink, st.times[2]);
 }
 
 static inline const struct inode *identify_fd(int fd)

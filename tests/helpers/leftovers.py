@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.helpers.jobs import Job, marked, until
 
-_STAND_IN = re.compile(r"\.hepwrap-(\d+)-\d+")
+_STAND_IN = re.compile(r"\.hepwrap-[0-9a-f]{16}")
 _MAPPED = re.compile(r"^\S+ \S+ \S+ (\S+) (\d+) +(/memfd:.*)$", re.MULTILINE)
 #: Where stand-ins may be made, and temporary files in general.
 PLACES = ("/dev/shm", "/tmp", "/var/tmp")
@@ -29,6 +29,8 @@ class Belongings:
     memory: frozenset[tuple[str, int]]
     #: Inodes of the helper's sockets that have an abstract name.
     sockets: frozenset[int]
+    #: Placeholders that a killed launch may have left before.
+    others: frozenset[str]
 
     def wait_until_gone(self) -> None:
         """All of it, within patience; fails with a sentence on what is left."""
@@ -36,7 +38,7 @@ class Belongings:
         until(lambda: not os.path.exists(f"/proc/{self.helper}/maps"), "the helper is reaped")
         until(lambda: not memory_of_all() & self.memory, "shared memory is gone")
         until(lambda: not abstract_sockets() & self.sockets, "abstract sockets are gone")
-        until(lambda: not placeholders(self.helper), f"placeholders are gone; left are {placeholders(self.helper)}")
+        until(lambda: placeholders() <= self.others, f"placeholders are gone; left are {placeholders() - self.others}")
 
 
 def belongings(job: Job) -> Belongings:
@@ -45,7 +47,7 @@ def belongings(job: Job) -> Belongings:
     pids = [helper, *marked(job.mark)]
     memory = {identity for pid in pids for identity in memory_of(pid)}
     own = {int(match[1]) for name in _links(helper) if (match := re.fullmatch(r"socket:\[(\d+)\]", name))}
-    return Belongings(job.mark, helper, frozenset(memory), frozenset(own & abstract_sockets()))
+    return Belongings(job.mark, helper, frozenset(memory), frozenset(own & abstract_sockets()), placeholders())
 
 
 def memory_of(pid: int | str) -> set[tuple[str, int]]:
@@ -68,15 +70,9 @@ def abstract_sockets() -> set[int]:
     return {int(row[6]) for row in rows if len(row) > 7 and row[7].startswith("@")}
 
 
-def placeholders(helper: int) -> list[str]:
-    """Names that this helper's stand-ins have for a moment."""
-    found = []
-    for place in PLACES:
-        for name in os.listdir(place):
-            match = _STAND_IN.fullmatch(name)
-            if match and int(match[1]) == helper:
-                found.append(f"{place}/{name}")
-    return found
+def placeholders() -> frozenset[str]:
+    """Names that stand-ins have for a moment; nothing in them says whose they are."""
+    return frozenset(f"{place}/{name}" for place in PLACES for name in filter(_STAND_IN.fullmatch, os.listdir(place)))
 
 
 def _links(pid: int) -> list[str]:
