@@ -24,10 +24,11 @@ def quantity(value: float, unit: str) -> str:
 
 
 def digits(value: float) -> str:
-    """Three digits that count; no exponents."""
-    if value >= 99.95:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
+    """Three digits, but no more than three after the point, and no exponents."""
+    for least, places in ((99.95, 0), (9.995, 1), (0.9995, 2)):
+        if value >= least:
+            return f"{value:.{places}f}"
+    return f"{value:.3f}"
 
 
 def time_text(cell: Cell, unit: str) -> str:
