@@ -53,23 +53,21 @@ class Program:
 class Executor:
     """Plans for the execs of one launch.
 
-    `base`: address of the image in every program; `name_task`: as Tracer.name; `complain` takes a sentence.
+    `base`: address of the image in every program; `complain` takes a sentence.
     """
 
     def __init__(
         self,
         world: World,
         base: int,
-        name_task: Callable[[int, int, int], None],
         complain: Callable[[str], None],
     ) -> None:
-        self._world, self._name_task, self._complain = world, name_task, complain
+        self._world, self._complain = world, complain
         self._index_address = base + _index.IMAGE_SPAN
         self._copies: dict[object, int] = {}
 
     def answer(self, question: Question) -> Answer:
         """The plan, or the errno; NATIVE where the kernel can do it alone."""
-        self._name_task(question.task, 0, 0)
         program = self._find(question)
         if program is None:
             return NATIVE, None
@@ -219,11 +217,14 @@ class Executor:
         argv = 0
         if program.words:
             argv = self._argv(program.words, question)
-        execfn = self._index_address + book.text(first.name)
         called = own_name(program) if is_by_descriptor(question) and COMM_IS_THE_FILES else first.name
-        comm = self._index_address + book.text(called.rpartition(b"/")[2][:COMM_BYTES])
-        self._name_task(question.task, execfn, comm)
-        plan = PLAN.pack(path_at=book.text(program.host), argv_at=argv, inode_at=at)
+        plan = PLAN.pack(
+            path_at=book.text(program.host),
+            argv_at=argv,
+            inode_at=at,
+            execfn_at=book.text(first.name),
+            comm_at=book.text(called.rpartition(b"/")[2][:COMM_BYTES]),
+        )
         return target(_index.TARGET_PLAN, index.append(plan))
 
     def _argv(self, words: tuple[bytes, ...], question: Question) -> int:

@@ -74,7 +74,7 @@ class Server:
         self.first = first
         self._write_header()
         self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit, self._patching)
-        self._executor = Executor(self.world, base, self.tracer.name, self._complain)
+        self._executor = Executor(self.world, base, self._complain)
         attaching: list[OSError | None] = []
         ready = threading.Event()
         tracing = threading.Thread(target=self._trace, args=(first, attaching, ready), name="tracer")

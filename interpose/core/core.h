@@ -83,6 +83,11 @@ struct process {
     bool first;                 /* the command's */
 };
 
+/* What a task is to be called after the exec that it makes: addresses in the index, 0: as the kernel says. */
+struct fame {
+    uint64_t execfn, comm;
+};
+
 #define TASK_BUCKETS 1024
 struct task {
     struct task *next;          /* in its bucket */
@@ -92,6 +97,7 @@ struct task {
     struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
     struct handlers *handlers;
     struct process *process;
+    struct fame fame;           /* of the plan that it is executing */
     struct injection *injection; /* NULL but from an exec to the program's first instruction */
     struct redirected {         /* the last call that came by a trap: stack pointer, way back, signal mask */
         uint64_t stack, back, mask;
@@ -126,14 +132,6 @@ struct tracer {
     uint32_t parked;            /* tasks among them that are */
     bool strangers;             /* there was a task of which we do not know whose memory it shares: nothing is patched any more */
     bool patching;
-    struct fame *fames;         /* names that executed programs shall have, by task; under lock */
-};
-
-/* What a task is to be called after the exec that it is about to make: addresses in the index, 0: as the kernel says. */
-struct fame {
-    struct fame *next;
-    pid_t task;
-    uint64_t execfn, comm;
 };
 
 /* filter.c */
@@ -150,14 +148,11 @@ void question_free(struct question *question);
 void question_push(struct tracer *tracer, struct question *question);
 struct question *question_pop(struct tracer *tracer); /* waits; NULL once closed */
 void questions_close(struct tracer *tracer);
-/* Remembers (execfn or comm not 0) or forgets what a task will be called; false where memory is short. */
-bool fame_set(struct tracer *tracer, pid_t task, uint64_t execfn, uint64_t comm);
-struct fame fame_take(struct tracer *tracer, pid_t task);
 /* Handles an upcall stop: changes the registers as protocol.h says. */
 void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 
 /* inject.c: maps the runtime into a new program.  false: it cannot be served, tracer->failure says why. */
-bool inject_begin(struct tracer *tracer, struct task *task, struct fame fame); /* at PTRACE_EVENT_EXEC */
+bool inject_begin(struct tracer *tracer, struct task *task); /* at PTRACE_EVENT_EXEC */
 bool inject_stopped(struct task *task, const struct user_regs_struct *regs); /* at a seccomp stop before it has ended */
 bool inject_fault(struct task *task); /* at a fault before it has ended, which is delivered */
 void inject_free(struct task *task);

@@ -148,20 +148,7 @@ static PyObject *tracer_failure(PyObject *object, PyObject *unused)
     return PyUnicode_DecodeFSDefault(((Tracer *)object)->tracer.failure);
 }
 
-/* name(task, execfn, comm): what a task is to be called after its next exec: addresses in the program, 0: as it comes */
-static PyObject *tracer_name(PyObject *object, PyObject *args)
-{
-    int task;
-    unsigned long long execfn, comm;
-    if (!PyArg_ParseTuple(args, "iKK", &task, &execfn, &comm))
-        return NULL;
-    if (!fame_set(&((Tracer *)object)->tracer, task, execfn, comm))
-        return PyErr_NoMemory();
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef tracer_methods[] = {
-    {"name", tracer_name, METH_VARARGS, "name(task, execfn, comm): for its next exec"},
     {"attach", tracer_attach_py, METH_VARARGS, "attach(pid): in the thread that will call run()"},
     {"run", tracer_run_py, METH_NOARGS, "run() -> wait status of the first process, when no task is left"},
     {"next", tracer_next, METH_NOARGS, "next() -> a question as a tuple, or None"},

@@ -53,6 +53,7 @@ __asm__(".section .rodata\n"
         ".text\n");
 #define ROUTINE_BYTES ((size_t)(hepwrap_routine_end - hepwrap_routine))
 #define AT_LABEL(in, label) ((in)->place + (uint64_t)((label) - hepwrap_routine))
+#define USER32_CS 0x23
 #define PAGE 4096UL
 
 /* What a reader can do about it. */
@@ -118,7 +119,7 @@ static struct user_regs_struct ready_to_map(const struct injection *in)
     regs.r12 = in->tracer->base + in->tracer->head->bootstrap;
     regs.r13 = UPCALL_NUMBER;
     regs.r14 = in->tracer->window;
-    regs.r15 = in->fame.comm;
+    regs.r15 = in->owner->fame.comm;
     return regs;
 }
 
@@ -133,7 +134,7 @@ static void set_execfn(const struct injection *in)
             zeros += !words[i++];
         for (; zeros == 2 && i + 1 < count; i += 2) {
             if (words[i] == AT_EXECFN)
-                remote_poke(in->owner->id, at + 8 * (uint64_t)i + 8, &in->fame.execfn, 8);
+                remote_poke(in->owner->id, at + 8 * (uint64_t)i + 8, &in->owner->fame.execfn, 8);
             if (words[i] == AT_EXECFN || words[i] == AT_NULL)
                 return;
         }
@@ -150,6 +151,7 @@ static void restore(struct injection *in)
     limits_restore(in);
     in->saved.rax = 0;
     set(in, &in->saved);
+    in->owner->fame = (struct fame){0};
     inject_free(in->owner);
 }
 
@@ -172,7 +174,7 @@ static bool mapped(struct injection *in, const struct user_regs_struct *regs)
     bool image = in_image(in, regs);
     int64_t code = image ? (int64_t)regs->r12 : inject_result(regs);
     if (image && code >= 0) {
-        if (in->fame.execfn)
+        if (in->owner->fame.execfn)
             set_execfn(in);
         restore(in);
         return true;
@@ -233,7 +235,7 @@ static bool write_routine(struct injection *in)
            remote_poke(task, in->place, text, sizeof text) == 0;
 }
 
-bool inject_begin(struct tracer *tracer, struct task *task, struct fame fame)
+bool inject_begin(struct tracer *tracer, struct task *task)
 {
     static const uint64_t all = ~0UL;
     struct injection *in = calloc(1, sizeof *in);
@@ -241,10 +243,12 @@ bool inject_begin(struct tracer *tracer, struct task *task, struct fame fame)
     task->injection = in;
     if (!in)
         return false;
-    *in = (struct injection){.tracer = tracer, .owner = task, .fame = fame, .then = opened_and_mapped};
+    *in = (struct injection){.tracer = tracer, .owner = task, .then = opened_and_mapped};
     if (ptrace(PTRACE_GETREGS, task->id, NULL, &in->saved) < 0 ||
         ptrace(PTRACE_GETSIGMASK, task->id, sizeof in->mask, &in->mask) < 0)
         return true; /* killed */
+    if (in->saved.cs == USER32_CS)
+        return inject_refuse(in, "it is a 32-bit program", -ENOEXEC);
     if (!write_routine(in)) {
         uint64_t argc;
         if (remote_read(task->id, in->saved.rsp, &argc, sizeof argc) != sizeof argc)

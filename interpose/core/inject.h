@@ -14,7 +14,6 @@ struct injection {
     struct tracer *tracer;
     struct task *owner;
     struct user_regs_struct saved;
-    struct fame fame;
     uint64_t mask;              /* of blocked signals */
     uint64_t place;             /* where the routine lies */
     unsigned char kept[BORROWED]; /* what was there before */

@@ -115,7 +115,7 @@ static void on_exec(struct tracer *tracer, pid_t task)
     ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
     tracer->counters.execs++;
     struct task *new = task_executed(tracer, (pid_t)former, task);
-    end_unless(tracer, task, new && inject_begin(tracer, new, fame_take(tracer, (pid_t)former)));
+    end_unless(tracer, task, new && inject_begin(tracer, new));
     go_on(task, 0);
 }
 

@@ -249,8 +249,26 @@ static long ask_or_wait_again(struct tracer *tracer, struct user_regs_struct *re
     return ASKED;
 }
 
+/* The call that executes is made of the stopped one; whether it succeeds is seen at the next event. */
+static void execute(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)
+{
+    struct task *task = task_of(tracer, id);
+    uint64_t index = tracer->base + IMAGE_SPAN;
+    struct plan plan = {0};
+    if (regs->rbx != (uint64_t)-1)
+        remote_read(id, index + regs->r12, &plan, sizeof plan);
+    if (task)
+        task->fame = (struct fame){plan.execfn_at ? index + plan.execfn_at : 0, plan.comm_at ? index + plan.comm_at : 0};
+    regs->orig_rax = regs->rbx;
+    regs->rax = 0;
+}
+
 void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
 {
+    if ((regs->r14 & 0xff) == REASON_EXECUTE) {
+        execute(tracer, task, regs);
+        return;
+    }
     struct question *question = question_new();
     if (!question) {
         upcall_refuse(regs, -ENOMEM);
@@ -271,41 +289,4 @@ void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
         question_free(question);
     if (r < 0)
         upcall_refuse(regs, r);
-}
-
-static struct fame **fame_of(struct tracer *tracer, pid_t task)
-{
-    struct fame **at = &tracer->fames;
-    while (*at && (*at)->task != task)
-        at = &(*at)->next;
-    return at;
-}
-
-struct fame fame_take(struct tracer *tracer, pid_t task)
-{
-    struct fame result = {.task = task};
-    pthread_mutex_lock(&tracer->lock);
-    struct fame **at = fame_of(tracer, task), *found = *at;
-    if (found) {
-        result = *found;
-        *at = found->next;
-        free(found);
-    }
-    pthread_mutex_unlock(&tracer->lock);
-    return result;
-}
-
-bool fame_set(struct tracer *tracer, pid_t task, uint64_t execfn, uint64_t comm)
-{
-    fame_take(tracer, task);
-    if (!execfn && !comm)
-        return true;
-    struct fame *fame = malloc(sizeof *fame);
-    if (!fame)
-        return false;
-    pthread_mutex_lock(&tracer->lock);
-    *fame = (struct fame){tracer->fames, task, execfn, comm};
-    tracer->fames = fame;
-    pthread_mutex_unlock(&tracer->lock);
-    return true;
 }

@@ -164,11 +164,14 @@ struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
 {
     struct task *old = task_of(tracer, former);
     struct handlers *handlers = old && old->handlers ? share(old->handlers, sizeof *handlers, false) : NULL;
+    struct fame fame = old ? old->fame : (struct fame){0};
     if (former != id)
         forget(tracer, former);
     struct task *task = task_begins(tracer, id);
-    if (task)
+    if (task) {
         task->process->first = id == tracer->first;
+        task->fame = fame;
+    }
     if (task && handlers) {
         let_go(task->handlers);
         task->handlers = handlers;

@@ -68,7 +68,7 @@ static inline long native(void)
 /* Numbers of x86_64, and the constants of the system-call interface that are used here (man 2). */
 enum {
     NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8,
-    NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
+    NR_pread64 = 17, NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
     NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_openat = 257, NR_newfstatat = 262,
     NR_linkat = 265, NR_symlinkat = 266, NR_readlinkat = 267, NR_futimesat = 261, NR_utimensat = 280, NR_setxattrat = 463, NR_removexattrat = 466, NR_dup3 = 292, NR_execveat = 322, NR_openat2 = 437,
 };

@@ -1,18 +1,95 @@
-/* exec: the server makes a plan, which is performed here. */
+/* exec: by the kernel, or by a plan that the server has made. */
 #ifndef HEPWRAP_EXECUTING_H
 #define HEPWRAP_EXECUTING_H
 #include "arguments.h"
 #include "handover.h"
 
-/* exec: the server makes a plan, which is performed here.  Little is kept on the stack: f->noted is where the plan lies. */
+#define ELF_MAGIC 0x464c457fU
+enum { ELF_CLASS_64 = 2 };
+
+/* The first bytes tell a program whose calls would all fail, for which the server has a sentence. */
+static inline int is_for_other_machine(int dirfd, const char *path)
+{
+    u64 head = 0;
+    long fd = *path ? raw4(NR_openat, dirfd, path, O_CLOEXEC | O_NONBLOCK, 0) : dirfd;
+    raw4(NR_pread64, fd, &head, sizeof head, 0);
+    if (*path && fd >= 0)
+        raw1(NR_close, fd);
+    return (u32)head == ELF_MAGIC && (head >> 32 & 0xff) != ELF_CLASS_64;
+}
+
+/* May the kernel execute what it finds there?  0: it may; STALE: it must not; else why it finds nothing. */
+static __attribute__((noinline)) long examine(int dirfd, const char *path, int flags)
+{
+    struct kernel_stat st;
+    long r = raw4(NR_newfstatat, dirfd, path, &st, flags);
+    if (r < 0)
+        return r;
+    if (standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink))
+        return STALE;
+    return (st.st_mode & S_IFMT) == S_IFREG && is_for_other_machine(dirfd, path) ? STALE : 0;
+}
+
+/* The kernel first, as with every path: where it succeeds neither the file nor its interpreter was ours, for those it
+ * cannot find.  STALE: the server must be asked. */
+static inline long execute_natively(int dirfd, const char *path, int flags)
+{
+    if (index_of()->flags & HEADER_HOST_PREFIX) /* it may find another interpreter than the right one */
+        return STALE;
+    long seen = examine(dirfd, path, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
+    if (seen == STALE)
+        return STALE;
+    long r = native();
+    if (!doubtful(r))
+        return r;
+    if (doubtful(seen) && second_look(dirfd, path, f->follow, &f->base) == LET_KERNEL)
+        return r;
+    return STALE; /* the path may lead to us, or its interpreter may */
+}
+
+/* The call that executes, made by the tracer out of a stop in which it hears of the plan; returns only on failure, and
+ * then the tracer must forget it. */
+static __attribute__((noinline)) long perform(u64 number, u64 file, const char *empty)
+{
+    const struct plan *plan = at(index_of(), f->noted);
+    u64 argv = plan->argv_at ? (u64)at(index_of(), plan->argv_at) : f->a[f->row->path + 1], environment = f->a[f->row->path + 2];
+    long r = tell(number, f->noted, file, number == NR_execve ? argv : (u64)empty, number == NR_execve ? environment : argv,
+                  environment);
+    tell((u64)-1, 0, 0, 0, 0, 0);
+    return r;
+}
+
+/* Little is kept on the stack: f->noted is where the plan lies. */
+static inline long execute_plan(u32 tries)
+{
+    const struct plan *plan = at(index_of(), f->noted);
+    if (!plan->inode_at)
+        return perform(NR_execve, (u64)at(index_of(), plan->path_at), 0);
+    long fd = open_certainly(at(index_of(), plan->inode_at), O_PATH | O_CLOEXEC, tries);
+    if (fd < 0)
+        return fd;
+    long r = perform(NR_execveat, (u64)fd, ""); /* what was opened has been seen to be right, and cannot change any more */
+    raw1(NR_close, fd);
+    return r;
+}
+
 static __attribute__((noinline)) long execute(void)
 {
-    if (f->row->dirfd < 6 || *TEXT_ARGUMENT(f->row->path) != '/') {
+    const char *path = TEXT_ARGUMENT(f->row->path);
+    int flags = f->row->handler == DO_execveat ? (int)f->a[4] : 0;
+    f->follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    u64 target = *path ? first_look(dirfd_of(f->row), path, f->follow, &f->base) : LET_KERNEL;
+    if (TARGET_KIND(target) == TARGET_ERRNO)
+        return -(long)TARGET_VALUE(target);
+    long r = target == LET_KERNEL ? execute_natively(dirfd_of(f->row), path, flags) : STALE;
+    if (r != STALE)
+        return r;
+    if (f->row->dirfd < 6 || *path != '/') {
         const struct inode *dir = identify_fd(dirfd_of(f->row));
         f->base = dir ? offset_of(dir) : 0;
     }
     for (u32 tries = 0; tries < 4; tries++) {
-        u64 target = ask(f->base, 0, (tries ? REASON_STALE : REASON_ASK) | 1 << 8, 0);
+        target = ask(f->base, 0, (tries ? REASON_STALE : REASON_ASK) | 1 << 8, 0);
         if (target == TARGET(TARGET_ERRNO, EINTR)) { /* exec is not interrupted: its callers do not expect it */
             tries--;
             continue;
@@ -22,12 +99,9 @@ static __attribute__((noinline)) long execute(void)
         if (TARGET_KIND(target) != TARGET_PLAN)
             return native();
         f->noted = TARGET_VALUE(target);
-        const struct plan *plan = at(index_of(), f->noted);
-        if (!plan->inode_at)
-            return raw3(NR_execve, at(index_of(), plan->path_at), planned_argv(), f->a[f->row->path + 2]);
-        long fd = open_certainly(at(index_of(), plan->inode_at), O_PATH | O_CLOEXEC, tries);
-        if (fd != STALE)
-            return fd < 0 ? fd : execute_descriptor(fd);
+        r = execute_plan(tries);
+        if (r != STALE)
+            return r;
     }
     return -EIO;
 }

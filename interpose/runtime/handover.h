@@ -1,5 +1,4 @@
-/* A descriptor from the server where /proc/<server>/fd cannot be opened (other credentials, other namespaces, no /proc),
- * and executing what a plan says. */
+/* A descriptor from the server where /proc/<server>/fd cannot be opened (other credentials, other namespaces, no /proc). */
 #ifndef HEPWRAP_HANDOVER_H
 #define HEPWRAP_HANDOVER_H
 #include "rows.h"
@@ -62,18 +61,4 @@ static __attribute__((noinline)) long open_certainly(const struct inode *inode, 
     return STALE;
 }
 
-/* The arguments of the program that the plan at f->noted is about. */
-static inline u64 planned_argv(void)
-{
-    const struct plan *plan = at(index_of(), f->noted);
-    return plan->argv_at ? (u64)at(index_of(), plan->argv_at) : f->a[f->row->path + 1];
-}
-
-/* By descriptor: it has been seen to be the right one, and what it is cannot change any more. */
-static inline long execute_descriptor(long fd)
-{
-    long r = raw5(NR_execveat, fd, "", planned_argv(), f->a[f->row->path + 2], AT_EMPTY_PATH);
-    raw1(NR_close, fd);
-    return r;
-}
 #endif

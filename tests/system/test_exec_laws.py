@@ -12,15 +12,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.helpers import tiny_elf
-from tests.helpers.faulty_repository import ENGINES, FaultyRepository, parametrised
+from tests.helpers.faulty_repository import ENGINES, TOP, FaultyRepository, parametrised
 from tests.helpers.guests import Guests
-from tests.helpers.launches import Launches, one_sentence
+from tests.helpers.launches import PYTHON, Launches, one_sentence
 from tests.helpers.unprivileged import Unprivileged
 
 #: Tracer stops of one exec: the event, the open of the image, the end of the injection.
 STOPS = 3
 #: What the rest of that exec costs a program that begins with nothing patched: the call, caught, and its question.
 CALL = 2
+
+#: Where the host has one of its own the kernel's success is not believed, and every exec is asked about (decision 4).
+on_a_host_without_prefix = pytest.mark.skipif(
+    os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about"
+)
 
 
 @pytest.fixture(params=ENGINES)
@@ -121,3 +126,45 @@ def test_killing_the_whole_job_in_a_storm_of_execs_leaves_nothing(launches: Laun
         os.kill(job.helper(), signal.SIGKILL)
         assert job.wait() == -signal.SIGKILL
         job.wait_for_the_end_of_all()
+
+
+@on_a_host_without_prefix
+def test_what_the_host_has_is_executed_without_a_question(launches: Launches, guests: Guests) -> None:
+    """Programs, scripts, and all the places that PATH names and that have nothing of that name."""
+    script = launches.home / "script"
+    script.write_text(f"#!{guests.path('exec_chain')} 2\n")
+    script.chmod(0o755)
+    path = ":".join([*(f"/no/such{i}" for i in range(6)), "/usr/bin", "/bin"])
+    report = launches.home / "stats"
+    done = launches.having(f"--stats={report}").run("sh", "-c", f"PATH={path}; {script}; env true; env no-such-program")
+    assert re.fullmatch("env: .no-such-program.: No such file or directory\n", done.stderr)
+    assert json.loads(report.read_text())["questions"] == {}
+
+
+def test_an_interpreter_that_is_missing_is_missing(launches: Launches) -> None:
+    script = launches.home / "script"
+    for interpreter in ("/no/such/interpreter", f"{TOP}/no/such/interpreter", "/bin", f"{TOP}/data", f"{TOP}/README/x"):
+        script.write_text(f"#!{interpreter}\n")
+        script.chmod(0o755)
+        code = f"import os\ntry: os.execv('{script}', ['x'])\nexcept OSError as error: print(error.strerror)"
+        expected = {
+            "/bin": "Permission denied",
+            f"{TOP}/data": "Permission denied",
+            f"{TOP}/README/x": "Not a directory",
+        }
+        done = launches.run(PYTHON, "-c", code)
+        assert done.stdout == expected.get(interpreter, "No such file or directory") + "\n"
+
+
+def test_a_failed_plan_leaves_no_name_for_the_next_exec(launches: Launches, guests: Guests) -> None:
+    """E2BIG comes from the kernel when all has been planned; the program that is executed instead has its own name."""
+    code = (
+        "import os, sys\n"
+        f"try: os.execv('{TOP}/sw/v1/bin/run.sh', ['x', 'y' * 200000])\n"
+        "except OSError as error: print(error.strerror, flush=True)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    told = guests.path("told_at_exec")
+    done = launches.run(PYTHON, "-c", code, told)
+    assert done.stdout.splitlines()[0] == "Argument list too long"
+    assert f"AT_EXECFN={told}|\ncomm={told.name[:15]}|\n" in done.stdout
