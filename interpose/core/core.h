@@ -33,11 +33,28 @@ struct question {
 };
 
 /* Counters; written by the tracer's thread only, read by anyone. */
-#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(unpatched)
+#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(known) X(unpatched)
 struct counters {
 #define DECLARE(name) uint64_t name;
     COUNTERS(DECLARE)
 #undef DECLARE
+};
+
+#define SITE_TEXT 15            /* bytes by which a site is known: mov $number,%eax, the call, what may be displaced */
+#define KNOWN_SITES 16
+#define PROGRAM_LIMIT 32
+#define PROGRAM_REACH (16L << 20)
+#define LEAST_KNOWN 24          /* bytes at the entry that tell one program from another */
+
+/* What was patched in programs that begin alike. */
+struct program {
+    uint64_t key;               /* hash of their first instructions; 0: none */
+    uint32_t execs, count;
+    struct known_site {
+        int64_t distance;       /* from the first instruction */
+        uint32_t caught;        /* in how many of the execs */
+        uint8_t text[SITE_TEXT];
+    } sites[KNOWN_SITES];
 };
 
 #define SITE_LIMIT 256
@@ -54,6 +71,7 @@ struct site {
 struct space {
     uint32_t sharers;
     uint32_t site_count, area_count;
+    uint64_t program, entry;    /* key of struct program, and its first instruction; 0: not known */
     struct area {               /* of stubs */
         uint64_t at, used;
     } areas[AREA_LIMIT];
@@ -132,6 +150,8 @@ struct tracer {
     uint32_t parked;            /* tasks among them that are */
     bool strangers;             /* there was a task of which we do not know whose memory it shares: nothing is patched any more */
     bool patching;
+    struct program programs[PROGRAM_LIMIT];
+    uint32_t next_program;
 };
 
 /* filter.c */
@@ -170,12 +190,22 @@ bool task_leaves(struct tracer *tracer, pid_t id); /* exit event: the program's 
 pid_t task_ended(struct tracer *tracer, pid_t id); /* a parked task to be let go, or 0: call it again until it says 0 */
 void tasks_free(struct tracer *tracer);
 
+/* memory.c */
+uint64_t memory_key(const uint8_t *first, size_t bytes); /* 0: too few to tell */
+const struct program *memory_of_program(struct tracer *tracer, uint64_t key); /* at an exec, which is counted; NULL: key 0 */
+void memory_add(struct tracer *tracer, const struct space *space, uint64_t at, const uint8_t *text); /* was caught */
+bool memory_pays(const struct program *program, const struct known_site *site);
+
 /* maps.c: is it code of a file, mapped for this address space alone, that the program may not write to? */
 bool maps_is_text(pid_t task, uint64_t address);
 
 /* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
  * not 0 where the task did not survive that. */
 uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);
+/* At an exec: where stubs for what is known of the program shall be (`wish`, 0: anywhere) and how many bytes; 0 bytes where
+ * nothing is known.  Then, with that area mapped, the sites. */
+size_t patch_wishes(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, uint64_t *wish);
+void patch_known(struct tracer *tracer, struct task *task, uint64_t area);
 /* SIGTRAP at a site that was being patched: true, and rip is where to go on. */
 bool patch_breakpoint(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 /* SIGSEGV in a stub that the program has unmapped: true, the site is as it was, and rip is there. */

@@ -168,17 +168,36 @@ static bool map_index(struct injection *in)
     return set(in, &regs);
 }
 
+/* There is room for stubs, or not: then sites are caught as they come. */
+static bool area_mapped(struct injection *in, const struct user_regs_struct *regs)
+{
+    if (inject_result(regs) > 0)
+        patch_known(in->tracer, in->owner, (uint64_t)inject_result(regs));
+    restore(in);
+    return true;
+}
+
+/* All is mapped.  The program's own bytes are needed for what is known of it. */
+static bool finish(struct injection *in)
+{
+    uint64_t wish = 0, skip = in->saved.rip - in->place;
+    uint64_t key = memory_key(in->kept + skip, sizeof in->kept - skip);
+    size_t bytes = patch_wishes(in->tracer, in->owner, in->saved.rip, key, &wish);
+    if (in->owner->fame.execfn)
+        set_execfn(in);
+    if (bytes)
+        return inject_call(in, area_mapped, SYS_mmap, wish, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
+    restore(in);
+    return true;
+}
+
 /* The bootstrap has ended, or the image could not be mapped. */
 static bool mapped(struct injection *in, const struct user_regs_struct *regs)
 {
     bool image = in_image(in, regs);
     int64_t code = image ? (int64_t)regs->r12 : inject_result(regs);
-    if (image && code >= 0) {
-        if (in->owner->fame.execfn)
-            set_execfn(in);
-        restore(in);
-        return true;
-    }
+    if (image && code >= 0)
+        return finish(in);
     if (code >= 0)
         code = -EEXIST; /* a kernel before 4.17 takes MAP_FIXED_NOREPLACE for a wish */
     if (code != -ENOMEM || !limits_raise_space(in, IMAGE_SPAN + in->tracer->window))

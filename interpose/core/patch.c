@@ -76,21 +76,31 @@ static int64_t call_instead(struct patching *p, uint64_t number, uint64_t a, uin
     return -ESRCH;
 }
 
+/* Where the kernel would best put an area within reach; 0: as it likes. */
+static uint64_t wish_for(uint64_t site)
+{
+    if (site >= LIBRARIES)
+        return 0;
+    return site > 2 * BELOW_PROGRAM ? (site - BELOW_PROGRAM) & ~(AREA_BYTES - 1) : AREA_BYTES;
+}
+
 /* Room for stubs within reach of the site, with the gate in front. */
+static struct area *use_area(const struct patching *p, uint64_t at, uint64_t site)
+{
+    uint64_t gate = p->tracer->base + p->tracer->head->entry;
+    struct area *area = &p->space->areas[p->space->area_count++];
+    *area = (struct area){at, STUB_BYTES};
+    if (!in_reach(at, site) || remote_poke(p->task, at, &gate, sizeof gate) < 0)
+        return NULL; /* nobody's, but remembered, so that there are not ever more of them */
+    return area;
+}
+
 static struct area *new_area(struct patching *p, uint64_t site)
 {
     if (p->space->area_count == AREA_LIMIT)
         return NULL;
-    uint64_t wish = site >= LIBRARIES ? 0 : site > 2 * BELOW_PROGRAM ? (site - BELOW_PROGRAM) & ~(AREA_BYTES - 1) : AREA_BYTES;
-    int64_t at = call_instead(p, SYS_mmap, wish, AREA_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
-    if (at < 0)
-        return NULL;
-    uint64_t gate = p->tracer->base + p->tracer->head->entry;
-    struct area *area = &p->space->areas[p->space->area_count++];
-    *area = (struct area){(uint64_t)at, STUB_BYTES};
-    if (!in_reach((uint64_t)at, site) || remote_poke(p->task, (uint64_t)at, &gate, sizeof gate) < 0)
-        return NULL; /* nobody's, but remembered, so that there are not ever more of them */
-    return area;
+    int64_t at = call_instead(p, SYS_mmap, wish_for(site), AREA_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
+    return at < 0 ? NULL : use_area(p, (uint64_t)at, site);
 }
 
 static uint64_t room_for_stub(struct patching *p, uint64_t site, uint64_t *gate)
@@ -142,21 +152,13 @@ static bool may_be_changed(const struct patching *p, uint64_t at, const uint8_t 
     return makes_only(before, p->regs->orig_rax) || (alone && !is_on_stack(p, at + SYSCALL_BYTES));
 }
 
-/* The stub's address behind the call, or 0: this site is left alone, for good. */
-static uint64_t change(struct patching *p, uint64_t at)
+/* Writes stub and jump for the site, whose bytes are `text`; the stub's address behind the call, or 0. */
+static uint64_t write_site(struct patching *p, uint64_t at, const uint8_t *text, unsigned length)
 {
-    uint8_t text[NUMBER_BYTES + SYSCALL_BYTES + MOST_DISPLACED] = {0};
-    const uint8_t *behind = text + NUMBER_BYTES + SYSCALL_BYTES;
-    long got = remote_read(p->task, at - NUMBER_BYTES, text, sizeof text);
-    if (got < NUMBER_BYTES + SYSCALL_BYTES)
-        return 0;
-    unsigned length = displaced_length(behind, (unsigned)got - NUMBER_BYTES - SYSCALL_BYTES);
-    if (!length || !may_be_changed(p, at, text) || !maps_is_text(p->task, at))
-        return 0;
     uint64_t gate, stub = room_for_stub(p, at, &gate);
     if (!stub)
         return 0;
-    struct stub_text stub_text = stub_for(stub, gate, at, behind, length);
+    struct stub_text stub_text = stub_for(stub, gate, at, text + NUMBER_BYTES + SYSCALL_BYTES, length);
     uint8_t jump[JUMP_BYTES];
     jump_text(jump, at, stub);
     struct site *site = find_site(p->space, at);
@@ -165,6 +167,22 @@ static uint64_t change(struct patching *p, uint64_t at)
         return 0;
     p->tracer->counters.patched++;
     return stub + STUB_BACK;
+}
+
+/* The same for a site that was caught; 0: it is left alone, for good. */
+static uint64_t change(struct patching *p, uint64_t at)
+{
+    uint8_t text[SITE_TEXT] = {0};
+    long got = remote_read(p->task, at - NUMBER_BYTES, text, sizeof text);
+    if (got < NUMBER_BYTES + SYSCALL_BYTES)
+        return 0;
+    unsigned length = displaced_length(text + NUMBER_BYTES + SYSCALL_BYTES, (unsigned)got - NUMBER_BYTES - SYSCALL_BYTES);
+    if (!length || !may_be_changed(p, at, text) || !maps_is_text(p->task, at))
+        return 0;
+    uint64_t back = write_site(p, at, text, length);
+    if (back && got == SITE_TEXT)
+        memory_add(p->tracer, p->space, at, text);
+    return back;
 }
 
 /* A site that has a stub was caught: by a thread that came before the jump did, or because the text is new again. */
@@ -197,6 +215,45 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
     site->back = change(&p, at);
     tracer->counters.unpatched += !site->back;
     return site->back ? site->back : regs->rip;
+}
+
+size_t patch_wishes(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, uint64_t *wish)
+{
+    const struct program *program = tracer->patching && task->space ? memory_of_program(tracer, key) : NULL;
+    bool pays = false;
+    if (!program)
+        return 0;
+    task->space->program = key;
+    task->space->entry = entry;
+    *wish = wish_for(entry);
+    for (uint32_t i = 0; i < program->count; i++)
+        pays |= memory_pays(program, &program->sites[i]);
+    return pays && !tracer->strangers ? AREA_BYTES : 0;
+}
+
+/* Nothing has run yet, so any site may be changed whose bytes are those that were seen before. */
+void patch_known(struct tracer *tracer, struct task *task, uint64_t at)
+{
+    struct space *space = task->space;
+    struct program known = {0}; /* the memory itself may move on */
+    for (uint32_t i = 0; i < PROGRAM_LIMIT; i++)
+        if (space && tracer->programs[i].key == space->program)
+            known = tracer->programs[i];
+    struct patching p = {.tracer = tracer, .space = space, .task = task->id};
+    if (!space || !use_area(&p, at, space->entry) || !maps_is_text(task->id, space->entry))
+        return;
+    for (uint32_t i = 0; i < known.count; i++) {
+        uint64_t site_at = space->entry + (uint64_t)known.sites[i].distance;
+        const uint8_t *text = known.sites[i].text, *behind = text + NUMBER_BYTES + SYSCALL_BYTES;
+        uint8_t now[SITE_TEXT];
+        if (!memory_pays(&known, &known.sites[i]) ||
+            remote_read(task->id, site_at - NUMBER_BYTES, now, sizeof now) != sizeof now || memcmp(now, text, sizeof now))
+            continue;
+        struct site *site = enter_site(space, site_at);
+        site->back = write_site(&p, site_at, text, displaced_length(behind, MOST_DISPLACED));
+        tracer->counters.known += site->back != 0;
+        memory_add(tracer, space, site_at, text);
+    }
 }
 
 bool patch_breakpoint(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)

@@ -25,7 +25,7 @@ static __attribute__((noinline)) long examine(int dirfd, const char *path, int f
     long r = raw4(NR_newfstatat, dirfd, path, &st, flags);
     if (r < 0)
         return r;
-    if (standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink))
+    if (standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink, st.times[2]))
         return STALE;
     return (st.st_mode & S_IFMT) == S_IFREG && is_for_other_machine(dirfd, path) ? STALE : 0;
 }
