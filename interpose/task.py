@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 
+from hepwrap.interpose.namespaces import mapping_of
 from hepwrap.vfs.resolve import Credentials, OsHost
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
@@ -29,13 +30,20 @@ def credentials_of(task: int, *, real: bool = False) -> Credentials:
     uid = int(status.get("Uid", "65534\t" * 4).split()[column])
     gid = int(status.get("Gid", "65534\t" * 4).split()[column])
     groups = frozenset(map(int, status.get("Groups", "").split()))
-    effective = int(status.get("CapEff", "0"), 16)
-    if real and uid != 0:
-        effective = 0
-    elif real:
-        effective = int(status.get("CapPrm", "0"), 16)
+    capabilities = int(status.get("CapPrm" if real else "CapEff", "0"), 16)
+    if not capabilities & (1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH):
+        return Credentials(uid, gid, groups)
+    uids = mapping_of(task, "uid")
+    if real and uid != uids.root():  # access_override_creds()
+        return Credentials(uid, gid, groups)
     return Credentials(
-        uid, gid, groups, bool(effective >> CAP_DAC_OVERRIDE & 1), bool(effective >> CAP_DAC_READ_SEARCH & 1)
+        uid,
+        gid,
+        groups,
+        dac_override=bool(capabilities >> CAP_DAC_OVERRIDE & 1),
+        dac_read_search=bool(capabilities >> CAP_DAC_READ_SEARCH & 1),
+        uids=uids.outside(),
+        gids=mapping_of(task, "gid").outside(),
     )
 
 

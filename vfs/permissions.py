@@ -20,8 +20,8 @@ R_OK, W_OK, X_OK = 4, 2, 1
 class Credentials:
     """Of the calling task: the ids that file systems look at (credentials(7)), and two effective capabilities.
 
-    In a user namespace the capabilities count only where the object's owner and group are mapped there: whoever makes
-    this value clears them where they are not.
+    The capabilities count only where the object's owner and group are mapped in the task's user namespace, that is
+    in `uids` and `gids`; None: all are.
     """
 
     uid: int
@@ -29,6 +29,16 @@ class Credentials:
     groups: frozenset[int] = frozenset()
     dac_override: bool = False
     dac_read_search: bool = False
+    uids: tuple[range, ...] | None = None
+    gids: tuple[range, ...] | None = None
+
+    def knows(self, attributes: Attributes) -> bool:
+        """privileged_wrt_inode_uidgid() of the kernel: whether capabilities reach this object."""
+        return _within(attributes.uid, self.uids) and _within(attributes.gid, self.gids)
+
+
+def _within(number: int, ranges: tuple[range, ...] | None) -> bool:
+    return ranges is None or any(number in each for each in ranges)
 
 
 def may(attributes: Attributes, credentials: Credentials, want: int) -> bool:
@@ -86,7 +96,9 @@ def _granted(attributes: Attributes, credentials: Credentials) -> int:
 
 
 def _overridden(attributes: Attributes, credentials: Credentials, want: int) -> bool:
-    """Whether capabilities grant what the mode bits do not."""
+    """Whether capabilities grant what the mode bits do not (capable_wrt_inode_uidgid())."""
+    if not credentials.knows(attributes):
+        return False
     if stat.S_ISDIR(attributes.mode):
         return credentials.dac_override or (credentials.dac_read_search and not want & W_OK)
     if credentials.dac_read_search and want == R_OK:
