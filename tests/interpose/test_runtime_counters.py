@@ -90,3 +90,43 @@ def test_what_is_relative_to_a_virtual_directory_is_known_too(count: Count) -> N
     script = [f"80 s{MOUNT}/dir", "4 sother t"]
     again = ["6 sother t", "4 sno-such t", "262 i-100 shard t i0", "79 b4096 i4096"]
     assert count([*script, *again * 50]) == count(script)
+
+
+def test_a_directory_that_is_walked_costs_one_question(count: Count) -> None:
+    """Opening says what is in it; what is in it is known by name, relative to the descriptor too."""
+    walked = []
+    for path in ("many", "dir", "dir/sub", "dir/sub/deep"):
+        walked += [
+            "reset",
+            f"d=257 i-100 s{MOUNT}/{path} i0200000 i0",
+            "217 @d g131072 i131072",
+            "217 @d g131072 i131072",
+        ]
+        walked += ["262 @d sother t i256", "262 @d sfile t i256", "262 @d ssub t i256", "3 @d"]
+    assert sum(count(walked).values()) == 4
+    assert sum(count(walked * 3).values()) == 4
+
+
+#: Ways to write what is missing, below directories that have been touched.
+MISSING = ("missing", "missing/x", "dir/missing/x/", "dir/../missing", "missing/../file", "dir//missing",
+           "dirlink/missing", "self/missing", "dangling", "dangling/x", "file/x", "file/", "file/..", "dir/back/x",
+           "loop", "through", "dir/sub/far/missing")  # fmt: skip
+
+
+def test_a_miss_costs_nothing_where_the_directories_have_been_touched(count: Count) -> None:
+    touch = [f"4 s{MOUNT}/{path}/not-there t" for path in (".", "dir", "dir/sub", "dir/sub/deep")]
+    assert sum(count(touch).values()) == 4
+    missing = [f"{number} s{MOUNT}/{path} t" for path in MISSING for number in (4, 6)]
+    missing += [f"257 i-100 s{MOUNT}/{path} i0 i0" for path in MISSING]
+    missing += [f"21 s{MOUNT}/{path} i4" for path in MISSING]
+    missing += [f"332 i-100 s{MOUNT}/{path} i0 i2047 x" for path in MISSING]
+    assert count([*touch, *missing * 2]) == count(touch)
+
+
+def test_a_miss_relative_to_a_virtual_directory_costs_nothing(count: Count) -> None:
+    touch = [f"4 s{MOUNT}/{path}/not-there t" for path in (".", "dir", "dir/sub", "dir/sub/deep")]
+    start = [*touch, f"80 s{MOUNT}", "reset", f"d=257 i-100 s{MOUNT}/dir/sub i0200000 i0"]
+    missing = [f"{number} s{path} t" for path in MISSING for number in (4, 6)]
+    missing += [f"262 @d s../../{path} t i0" for path in MISSING]
+    missing += [f"257 @d s../../{path} i0 i0" for path in MISSING] + [f"269 i-100 s{path} i0" for path in MISSING]
+    assert count([*start, *missing * 2]) == count(start)

@@ -26,7 +26,7 @@ from hepwrap.vfs.index.directories import Directories
 from hepwrap.vfs.index.layout import INODE, MOUNT, PLAN, offset, target, width
 from hepwrap.vfs.index.rights import rights
 from hepwrap.vfs.mounts import Mount
-from hepwrap.vfs.resolve import Node, Resolver
+from hepwrap.vfs.resolve import Node, Resolver, text
 
 #: Device numbers shown for our mounts: major 0, as anonymous mounts have, minors where no kernel counts to.
 FIRST_MINOR = 0xC5000
@@ -40,8 +40,8 @@ _HASHED = 1 << 62
 _KEPT_NODES = 1024
 #: Which part of the room that is left may be filled with names.
 _PART_FOR_NAMES = 4
-_LISTING, _FLAGS = offset("inode", "listing_at"), offset("inode", "flags")
-_NUMBER, _MODE = offset("inode", "st_ino"), offset("inode", "st_mode")
+#: Where the fields of an inode lie, and how many bytes they have.
+_PLACES = {name: (offset("inode", name), width("inode", name)) for name in INODE.names}
 _OPEN = _index.INODE_SEARCHED | _index.INODE_EXEC_YES
 
 
@@ -109,11 +109,10 @@ class Book:
         node = self._nodes.get(at)
         if node is not None or at in self._foreign:
             return node
-        record = INODE.unpack(self.index.load(at, INODE.size))
-        mount = self._mount_at[record["mount_at"]]
-        entry = mount.lookup(self.index.load(record["path_at"], record["path_length"])[len(mount.prefix) :])
+        mount = self.mount_of(at)
+        entry = mount.lookup(self.path_of(at)[len(mount.prefix) :])
         if entry is None:
-            raise NotFound(f"inode {record['st_ino']} has left its catalogue; tell whoever publishes this repository")
+            raise NotFound(f"{text(self.path_of(at))} has left its catalogue; tell whoever publishes this repository")
         return self._keep(at, Node(mount, entry))
 
     def _keep(self, at: int, node: Node) -> Node:
@@ -124,17 +123,22 @@ class Book:
 
     def path_of(self, at: int) -> bytes:
         """The canonical path of the inode; of a copy made for executing the path of what it was made from."""
-        record = INODE.unpack(self.index.load(at, INODE.size))
-        return self.index.load(record["path_at"], record["path_length"])
+        return self.index.load(self._field(at, "path_at"), self._field(at, "path_length"))
 
     def mount_of(self, at: int) -> Mount:
         """The mount that the inode is on."""
-        return self._mount_at[INODE.unpack(self.index.load(at, INODE.size))["mount_at"]]
+        return self._mount_at[self._field(at, "mount_at")]
 
     def shape(self, at: int) -> tuple[int, bytes]:
         """Mode as shown, and the target of a symbolic link (else b"")."""
-        record = INODE.unpack(self.index.load(at, INODE.size))
-        return record["st_mode"], self.index.load(record["link_at"], record["link_length"])
+        mode = self._field(at, "st_mode")
+        if not stat.S_ISLNK(mode):
+            return mode, b""
+        return mode, self.index.load(self._field(at, "link_at"), self._field(at, "link_length"))
+
+    def _field(self, at: int, name: str) -> int:
+        start, size = _PLACES[name]
+        return int.from_bytes(self.index.load(at + start, size), "little")
 
     def is_foreign(self, at: int) -> bool:
         """Whether that is a copy made for executing."""
@@ -154,7 +158,7 @@ class Book:
 
     def flags(self, at: int) -> int:
         """INODE_... of the inode."""
-        return int.from_bytes(self.index.load(at + _FLAGS, 4), "little")
+        return self._field(at, "flags")
 
     def is_searched(self, at: int) -> bool:
         """Whether everybody may search every directory above that inode."""
@@ -162,7 +166,7 @@ class Book:
 
     def number_of(self, at: int) -> int:
         """st_ino of the inode."""
-        return int.from_bytes(self.index.load(at + _NUMBER, 8), "little")
+        return self._field(at, "st_ino")
 
     def number(self, node: Node) -> int:
         """A new number, or for what may never get an inode one that is always the same."""
@@ -286,7 +290,7 @@ class Book:
         """As `enter`, for both ways at once where the object is no symbolic link."""
         word = target(_index.TARGET_INODE, at)
         self.enter(key, follow, word)
-        if not follow and not stat.S_ISLNK(int.from_bytes(self.index.load(at + _MODE, 4), "little")):
+        if not follow and not stat.S_ISLNK(self._field(at, "st_mode")):
             self.enter(key, True, word)
 
     def enter_passed(self, nodes: Iterable[object]) -> None:
@@ -301,7 +305,7 @@ class Book:
 
     def is_listed(self, at: int) -> bool:
         """Whether the directory has a listing in the index."""
-        return any(self.index.load(at + _LISTING, 8))
+        return self._field(at, "listing_at") != 0
 
     # Stand-ins.
 
@@ -323,5 +327,4 @@ class Book:
             self.index.store(at + _DESCRIPTOR, 4, -1)
 
     def _bump(self, at: int) -> None:
-        before = int.from_bytes(self.index.load(at + _SEQUENCE, 4), "little")
-        self.index.store(at + _SEQUENCE, 4, (before + 1) & 0x7FFFFFFF)
+        self.index.store(at + _SEQUENCE, 4, (self._field(at, "sequence") + 1) & 0x7FFFFFFF)
