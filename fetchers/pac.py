@@ -103,9 +103,9 @@ def _ask(script: str, servers: Sequence[str], evaluate: Evaluate) -> Groups:
     return ()
 
 
-def run_in_child(script: str, url: str, host: str) -> str:
+def run_in_child(script: str, url: str, host: str, *, cpu_seconds: int = 5) -> str:
     """FindProxyForURL(url, host) of `script`, by `python -m hepwrap.fetchers.pac_child`; Fault where it fails."""
-    question = json.dumps({"script": script, "url": url, "host": host}).encode()
+    question = json.dumps({"script": script, "url": url, "host": host, "cpu_seconds": cpu_seconds}).encode()
     command = [sys.executable, "-I", "-m", "hepwrap.fetchers.pac_child"]
     try:
         done = subprocess.run(command, input=question, capture_output=True, timeout=TIME_LIMIT, check=False)

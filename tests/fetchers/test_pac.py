@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from hepwrap.settings import FetchSettings
 from tests.contracts.fetcher_contract import GOOD, LIMIT, NAME, put
 from tests.fetchers.clock import Clock
 from tests.helpers import faulty_server as faults
+from tests.helpers import needs
 from tests.helpers.faulty_server import FaultyServer
 from tests.helpers.forward_proxy import ForwardProxy
+from tests.helpers.unprivileged import Unprivileged
 
 ANSWERS = [
     ("DIRECT", (("DIRECT",),)),
@@ -161,27 +164,32 @@ def test_a_script_that_does_not_end_is_a_fault(monkeypatch: pytest.MonkeyPatch) 
         pac.run_in_child("script", "http://x/", "x")
 
 
-def test_without_an_interpreter_the_child_fails_and_says_nothing() -> None:
-    if importlib.util.find_spec("pypac") is not None:
-        pytest.skip("pypac is installed: the next tests show that it works")
+def test_without_an_interpreter_the_child_fails_and_says_nothing(
+    unprivileged: Unprivileged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(unprivileged.python))  # has what hepwrap needs, and no extras
     with pytest.raises(Fault):
         pac.run_in_child("function FindProxyForURL(url, host) { return 'DIRECT' }", "http://x/", "x")
 
 
-needs_interpreter = pytest.mark.skipif(importlib.util.find_spec("pypac") is None, reason="pypac is not installed")
+@pytest.fixture
+def interpreter() -> None:
+    """That of the extra `pac`."""
+    if importlib.util.find_spec("pypac") is None:
+        needs.lacking("pypac is missing: pip install 'hepwrap[pac]'")
 
 
-@needs_interpreter
+@pytest.mark.usefixtures("interpreter")
 def test_a_real_script_is_run() -> None:
     script = "function FindProxyForURL(url, host) { return dnsDomainIs(host, '.cern.ch') ? 'PROXY p1:1' : 'DIRECT'; }"
     assert pac.run_in_child(script, "http://a.cern.ch/x", "a.cern.ch") == "PROXY p1:1"
     assert pac.run_in_child(script, "http://a.example/x", "a.example") == "DIRECT"
 
 
-@needs_interpreter
+@pytest.mark.usefixtures("interpreter")
 @pytest.mark.parametrize(
     "script", ["", "function FindProxyForURL(", "while (true) {}", "var a=[];while(1)a.push(a.slice())"]
 )
 def test_a_broken_or_greedy_script_is_a_fault(script: str) -> None:
     with pytest.raises(Fault):
-        pac.run_in_child(script, "http://x/", "x")
+        pac.run_in_child(script, "http://x/", "x", cpu_seconds=1)

@@ -18,10 +18,8 @@ from hepwrap.fetchers.http import HttpFetcher
 from hepwrap.settings import FetchSettings
 from tests.contracts.fetcher_contract import BAD, GOOD, LIMIT, NAME, must_be_good, put
 from tests.helpers import faulty_server as faults
+from tests.helpers import needs
 from tests.helpers.faulty_server import FaultyServer
-
-SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(SQUID is None, reason="squid is not installed")
 
 CONFIGURATION = """
 http_port 127.0.0.1:{port}
@@ -47,18 +45,21 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def squid() -> Iterator[str]:
     """A squid with a cache in memory; its URL.  Not in pytest's directory, which nobody but the caller may enter."""
+    program = needs.program("squid", "squid")
     with tempfile.TemporaryDirectory() as name:
         if os.geteuid() == 0:
             shutil.chown(name, "nobody")
-        yield from run_squid(Path(name))
+        yield from run_squid(program, Path(name))
 
 
-def run_squid(directory: Path) -> Iterator[str]:
+def run_squid(squid: str, directory: Path) -> Iterator[str]:
     port = free_port()
     file = directory / "squid.conf"
     user = "cache_effective_user nobody\n" if os.geteuid() == 0 else ""
     file.write_text(CONFIGURATION.format(port=port, directory=directory) + user)
-    process = subprocess.Popen([SQUID or "", "-N", "-f", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    service = f"hepwrap{os.getpid()}"  # its shared memory is called so, and that of another worker's squid otherwise
+    command = [squid, "-N", "-n", service, "-f", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         for _ in range(300):
             if process.poll() is not None:
@@ -71,8 +72,8 @@ def run_squid(directory: Path) -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()  # killed it would leave its shared memory
+        process.wait(20)
 
 
 @pytest.fixture

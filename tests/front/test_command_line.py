@@ -13,6 +13,7 @@ import pytest
 from hepwrap import __version__
 from hepwrap.cli.commands import COMMANDS
 from hepwrap.cli.options import Flag
+from tests.helpers import needs
 from tests.helpers.front import Cli, one_line
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,13 +155,9 @@ def test_the_manual_has_every_subcommand(name: str) -> None:
 
 
 def test_the_manual_is_understood_by_man() -> None:
-    import shutil
-
-    if shutil.which("groff") is None:
-        pytest.skip("groff is not installed")
-    result = subprocess.run(
-        ["groff", "-man", "-Tutf8", "-ww", str(ROOT / "docs/hepwrap.1")], capture_output=True, check=True
-    )
+    groff = needs.program("groff", "groff-base")
+    words = [groff, "-man", "-Tutf8", "-ww", str(ROOT / "docs/hepwrap.1")]
+    result = subprocess.run(words, capture_output=True, check=True)
     assert result.stderr == b""
 
 

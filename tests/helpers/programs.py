@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import needs
 from tests.helpers.guests import Guests
 from tests.helpers.launches import Done, Launches
 from tests.helpers.publishing import Published
@@ -34,12 +35,13 @@ def build(tree: Path, top: str, guests: Guests) -> None:
     (tree / "lib").mkdir()
     shutil.copy2(guests.path("told_at_exec"), tree / "bin/told")
     shutil.copy2(guests.path("told_at_exec", static=True), tree / "bin/told-static")
-    shutil.copy2(os.path.realpath(shutil.which("busybox") or "/bin/busybox"), tree / "bin/busybox")
+    shutil.copy2(os.path.realpath(needs.program("busybox", "busybox-static")), tree / "bin/busybox")
     for name in LIBRARIES:
         shutil.copy2(_library(name), tree / "lib" / name)
     shutil.copy2(tree / "bin/told", tree / "bin/told-by-own-loader")
-    patchelf = ["patchelf", "--set-interpreter", f"{top}/lib/{LIBRARIES[-1]}", "--set-rpath", f"{top}/lib"]
-    subprocess.run([*patchelf, str(tree / "bin/told-by-own-loader")], check=True, timeout=60)
+    patchelf = needs.program("patchelf", "patchelf")
+    options = ["--set-interpreter", f"{top}/lib/{LIBRARIES[-1]}", "--set-rpath", f"{top}/lib"]
+    subprocess.run([patchelf, *options, str(tree / "bin/told-by-own-loader")], check=True, timeout=60)
     _scripts(tree, top)
     _failures(tree, top)
     _links(tree, top)

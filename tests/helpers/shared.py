@@ -1,7 +1,7 @@
 """Where the shared test data lies: real repositories, workloads.
 
 `HEPWRAP_SHARED` names the directory, else it is `../shared` beside the project.  Without it the tests that need it are
-skipped, aloud; in CI (`CI=true`) they fail.
+skipped (see `needs`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
+from tests.helpers.needs import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,8 +23,5 @@ def shared_path(relative: str) -> Path:
     """The path of `relative` below the shared directory; skips the test (in CI: fails) where it is missing."""
     path = shared_directory() / relative
     if not path.exists():
-        message = f"shared test data is missing: {path} (HEPWRAP_SHARED names the directory it lies in)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(f"shared test data is missing: {path} (HEPWRAP_SHARED names the directory it lies in)")
     return path

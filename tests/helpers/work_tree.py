@@ -11,6 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.helpers import needs
+
 TEXTS, UNITS = 60, 12
 WORDS = ("electron", "muon", "tau", "photon", "gluon", "quark", "boson", "neutrino", "kaon", "pion", "jet", "vertex")
 #: Static programs written in Go, from Debian's codesearch.
@@ -82,7 +84,8 @@ def _git(place: Path) -> None:
     """A bare repository of a few commits, packed and loose."""
     work = place.with_suffix(".work")
     options = {"user.name": "T", "user.email": "t@example.org", "init.defaultBranch": "main"}
-    run = ["git", *(word for name, value in options.items() for word in ("-c", f"{name}={value}")), "-C", str(work)]
+    settings = (word for name, value in options.items() for word in ("-c", f"{name}={value}"))
+    run = [needs.program("git", "git"), *settings, "-C", str(work)]
     environment = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
     environment |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-01-02T03:04:05Z")
     work.mkdir()
@@ -104,5 +107,7 @@ def _git(place: Path) -> None:
 
 def _programs(place: Path) -> None:
     place.mkdir()
-    for name in (*GO_PROGRAMS, "busybox"):
-        shutil.copy2(os.path.realpath(shutil.which(name) or f"/usr/bin/{name}"), place / name)
+    shutil.copy2(os.path.realpath(needs.program("busybox", "busybox-static")), place / "busybox")
+    for name in GO_PROGRAMS:
+        if (found := shutil.which(name)) is not None:  # their own test says what is missing
+            shutil.copy2(os.path.realpath(found), place / name)

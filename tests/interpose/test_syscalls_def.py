@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import needs
 from tests.helpers.guests import Guests
 from tests.helpers.syscall_rows import Row, header_numbers, read_rows
 
@@ -118,10 +118,8 @@ def names_in(trace: str) -> set[str]:
 
 
 def test_every_call_of_the_file_class_of_strace_has_a_row(guests: Guests, rows: dict[str, Row], tmp_path: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.fail("strace is missing; .ci/run installs it")
     out = tmp_path / "out"
-    command = ["strace", "-e", "trace=%file", "-o", str(out), str(guests.path("every_number"))]
+    command = [needs.program("strace", "strace"), "-e", "trace=%file", "-o", str(out), str(guests.path("every_number"))]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     seen = {name for name in names_in(out.read_text()) if not name.startswith("syscall_")}  # numbers without a name
     assert {"open", "execve", "mount", "utimensat", "quotactl"} <= seen

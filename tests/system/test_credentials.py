@@ -16,6 +16,7 @@ import pytest
 
 from hepwrap.errors import LaunchError
 from hepwrap.interpose.server import refuse_attach
+from tests.helpers import needs
 from tests.helpers.faulty_repository import ENGINES, TOP, engine_options, faulty_repository
 from tests.helpers.jobs import status_of
 from tests.helpers.launches import PYTHON, Launches, one_sentence
@@ -141,9 +142,7 @@ def test_a_launch_by_root_leaves_the_server_without_capabilities(by_root: Launch
 
 @needs_root
 def test_a_chroot_into_a_host_directory_still_has_cvmfs(by_root: Launches, home: Path) -> None:
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("busybox is not installed")
+    busybox = needs.program("busybox", "busybox-static")
     (home / "bin").mkdir()
     shutil.copy(busybox, home / "bin/busybox")
     done = by_root.run(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-
-import pytest
-
+from tests.helpers import needs
 from tests.helpers.launches import Launches
 from tests.helpers.programs import Pair
 
@@ -29,9 +26,8 @@ def test_the_outer_launch_goes_on_after_a_refused_one(launcher: Launches) -> Non
 
 
 def test_a_launch_under_strace_is_refused_in_one_sentence(launcher: Launches) -> None:
-    if shutil.which("strace") is None:
-        pytest.fail("strace is missing: apt-get install strace")
-    done = launcher.inside("strace", "-qq", "-o", "/dev/null").run("true", text=False)
+    strace = needs.program("strace", "strace")
+    done = launcher.inside(strace, "-qq", "-o", "/dev/null").run("true", text=False)
     assert done.returncode == 125, done.stderr
     assert b"(strace)" in done.stderr
     assert done.stderr.endswith(SENTENCE)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import needs
 from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
 from tests.helpers.publishing import Published, publish_and_serve
@@ -87,6 +88,7 @@ def published(tester: Launches, module_place: Path) -> Iterator[Published]:
         ["jar", "-c", "-f", str(tree / "app.jar"), "-C", str(place / "classes"), "."],
         ["jlink", *modules, "--output", str(tree / "java")],
     ):
+        needs.program(command[0], "openjdk-17-jdk-headless")
         subprocess.run(command, check=True, capture_output=True, timeout=100)
     with publish_and_serve(tester, "java.hep.example", tree, place) as published:
         yield published

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import walking
+from tests.helpers import needs, walking
 from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
 from tests.helpers.work_tree import GO_PROGRAMS, TEXTS, UNITS
@@ -64,6 +64,7 @@ def test_busybox_from_the_repository_does_it_all_alone(work: Pair) -> None:
 def test_static_go_programs_search_virtual_files(work: Pair, desk: Path, where: str) -> None:
     """Go makes its system calls itself and runs many threads; csearch maps its index into memory."""
     for name in GO_PROGRAMS:
+        needs.program(name, "codesearch")
         assert (work.published.tree / "bin" / name).read_bytes()[:4] == b"\x7fELF"
     cgrep = work.assert_same(shell(f"{where}/cgrep -n 'unique[0-9]*' {{top}}/text/*/*.txt"))
     assert cgrep.count(b"\n") == TEXTS
@@ -130,6 +131,7 @@ def test_tar_packs_the_same_archive(work: Pair) -> None:
     "tool", ["cp -a {top}/. copy", "rsync -a {top}/ copy", "tar -C {top} -cf - . | tar -xf - -C copy"]
 )
 def test_a_copy_is_equal_to_the_tree(work: Pair, desk: Path, tool: str) -> None:
+    needs.program(tool.partition(" ")[0], tool.partition(" ")[0])
     done = work.wrapped(shell(f"mkdir copy && {tool}"), cwd=desk)
     assert quiet(done) == b""
     python = work.launcher.user.python
@@ -148,6 +150,7 @@ def is_directory(facts: dict[str, int]) -> bool:
 
 
 def test_a_second_rsync_has_nothing_to_do(work: Pair, desk: Path) -> None:
+    needs.program("rsync", "rsync")
     quiet(work.wrapped(["rsync", "-a", "{top}/text/", str(desk / "copy")]))
     assert quiet(work.wrapped(["rsync", "-ai", "{top}/text/", str(desk / "copy")])) == b""
     (desk / "copy/0/part 00.txt").unlink()

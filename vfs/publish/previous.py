@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, MissingObject
@@ -54,14 +52,12 @@ def read_object(layout: Layout, digest: Digest, letter: str) -> bytes:
 
 @contextmanager
 def open_database(layout: Layout, digest: Digest, letter: str) -> Iterator[sqlite3.Connection]:
-    """An SQLite object, read-only; unpacked in the system's temporary directory, so that a check writes to no store."""
+    """An SQLite object, in memory: a check writes to no store, and one that is killed leaves nothing behind."""
     data = read_object(layout, digest, letter)
-    with tempfile.TemporaryDirectory(prefix="hepwrap-") as scratch:
-        path = Path(scratch) / "database"
-        path.write_bytes(data)
-        with closing(sqlite3.connect(path.as_uri() + "?mode=ro&immutable=1", uri=True)) as database:
-            database.text_factory = bytes
-            yield database
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(data)
+        database.text_factory = bytes
+        yield database
 
 
 def catalog_references(layout: Layout, manifest: Manifest) -> dict[bytes, CatalogReference]:

@@ -1,0 +1,22 @@
+"""What a test cannot do without: where it is missing the test is skipped, aloud; in CI (`CI=true`) it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+
+def lacking(message: str) -> NoReturn:
+    """Skip the test, or fail in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program of the machine's, which Debian has in `package`."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    return found or lacking(f"{name} is missing: apt-get install {package}")
