@@ -21,7 +21,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { ALLOW, CATCH, REFUSE, CLONE, SIGNAL, KEEP };
+enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -51,7 +51,7 @@ static enum action action_of(uint32_t number)
     case DO_tracer:
         return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : KEEP;
     default:
-        return CATCH;
+        return number == SYS_open ? OPEN : CATCH;
     }
 }
 
@@ -88,6 +88,12 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
         RETURN(code, SECCOMP_RET_ERRNO | 0);
         RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case OPEN: /* the injection's own, which no program makes: its mode means nothing to the kernel */
+        LOAD_WORD(code, OFFSET(args[2]));
+        SKIP_UNLESS(code, BPF_JEQ, UPCALL_NUMBER, 1);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        emit_action(code, CATCH, base, bytes);
         return;
     case CATCH: /* base is aligned to 4 GiB and the image is small: one half decides the page, the other the place */
         LOAD_WORD(code, OFFSET(instruction_pointer) + 4);

@@ -6,7 +6,7 @@
  * the index.  Both end in the reserved system call, which always stops.  Signals are blocked meanwhile; those that
  * cannot be act as always.
  *
- *     event: routine written -> its open is caught, as everybody's -> the end: all is as the kernel had made it
+ *     event: routine written -> the end: all is as the kernel had made it (its open is let through by the filter)
  *     not to be opened by name: socketpair, recvmsg, close, close (gift.c), then it goes on with mapping
  *     no descriptor or no room left: the limit is raised (limits.c), then the same once more
  */
@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include "inject.h"
 
-/* The routine.  rax: SYS_open, by its own first instruction; rdi, rsi: its arguments; r8: SYS_mmap; rdx, r10, r9, and
+/* The routine.  rax: SYS_open, by its own first instruction; rdi, rsi, rdx: its arguments; r8: SYS_mmap; r10, r9, and
  * rbx, rbp for the first two: arguments of that; r12: where to go on when it is mapped; r13: UPCALL_NUMBER.  At the end
  * r8 is what open said, r13 what the last call said.
  * ..._map is entered with a descriptor in rax, ..._call with a number in rax and arguments in their places. */
@@ -40,6 +40,8 @@ __asm__(".section .rodata\n"
         "    js hepwrap_routine_out\n"
         "    mov %rbx, %rdi\n"
         "    mov %rbp, %rsi\n"
+        "    xor %edx, %edx\n"
+        "    mov $5, %dl\n" /* PROT_READ | PROT_EXEC */
         "hepwrap_routine_call:\n"
         "    syscall\n"
         "    cmp %rdi, %rax\n"
@@ -110,7 +112,7 @@ int64_t inject_result(const struct user_regs_struct *regs)
 static struct user_regs_struct ready_to_map(const struct injection *in)
 {
     struct user_regs_struct regs = in->saved;
-    regs.rdx = PROT_READ | PROT_EXEC;
+    regs.rdx = PROT_READ; /* of the index */
     regs.r10 = MAP_SHARED | MAP_FIXED_NOREPLACE;
     regs.r8 = SYS_mmap;
     regs.r9 = 0;
@@ -118,7 +120,7 @@ static struct user_regs_struct ready_to_map(const struct injection *in)
     regs.rbp = IMAGE_SPAN;
     regs.r12 = in->tracer->base + in->tracer->head->bootstrap;
     regs.r13 = UPCALL_NUMBER;
-    regs.r14 = in->tracer->window;
+    regs.r14 = in->tracer->window | (in->area_bytes && !in->area_wish ? WANT_AREA : 0);
     regs.r15 = in->owner->fame.comm;
     return regs;
 }
@@ -169,26 +171,28 @@ static bool map_index(struct injection *in)
 }
 
 /* There is room for stubs, or not: then sites are caught as they come. */
-static bool area_mapped(struct injection *in, const struct user_regs_struct *regs)
+static bool finish(struct injection *in, int64_t area)
 {
-    if (inject_result(regs) > 0)
-        patch_known(in->tracer, in->owner, (uint64_t)inject_result(regs));
+    if (area > 0)
+        patch_known(in->tracer, in->owner, (uint64_t)area);
     restore(in);
     return true;
 }
 
-/* All is mapped.  The program's own bytes are needed for what is known of it. */
-static bool finish(struct injection *in)
+static bool area_mapped(struct injection *in, const struct user_regs_struct *regs)
 {
-    uint64_t wish = 0, skip = in->saved.rip - in->place;
-    uint64_t key = memory_key(in->kept + skip, sizeof in->kept - skip);
-    size_t bytes = patch_wishes(in->tracer, in->owner, in->saved.rip, key, &wish);
+    return finish(in, inject_result(regs));
+}
+
+/* All is mapped, but for an area that should lie at a certain place. */
+static bool served(struct injection *in, const struct user_regs_struct *regs)
+{
     if (in->owner->fame.execfn)
         set_execfn(in);
-    if (bytes)
-        return inject_call(in, area_mapped, SYS_mmap, wish, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
-    restore(in);
-    return true;
+    if (in->area_bytes && in->area_wish)
+        return inject_call(in, area_mapped, SYS_mmap, in->area_wish, in->area_bytes, PROT_READ | PROT_EXEC,
+                           MAP_PRIVATE | MAP_ANONYMOUS);
+    return finish(in, (int64_t)regs->r14);
 }
 
 /* The bootstrap has ended, or the image could not be mapped. */
@@ -197,7 +201,7 @@ static bool mapped(struct injection *in, const struct user_regs_struct *regs)
     bool image = in_image(in, regs);
     int64_t code = image ? (int64_t)regs->r12 : inject_result(regs);
     if (image && code >= 0)
-        return finish(in);
+        return served(in, regs);
     if (code >= 0)
         code = -EEXIST; /* a kernel before 4.17 takes MAP_FIXED_NOREPLACE for a wish */
     if (code != -ENOMEM || !limits_raise_space(in, IMAGE_SPAN + in->tracer->window))
@@ -222,6 +226,7 @@ static struct user_regs_struct ready_to_open(const struct injection *in)
     regs.rip = in->place;
     regs.rdi = AT_LABEL(in, hepwrap_routine_end);
     regs.rsi = O_RDONLY | O_CLOEXEC;
+    regs.rdx = UPCALL_NUMBER; /* for the filter */
     return regs;
 }
 
@@ -275,6 +280,9 @@ bool inject_begin(struct tracer *tracer, struct task *task)
         inject_free(task); /* it begins where it has no memory */
         return true;
     }
+    size_t skip = in->saved.rip - in->place;
+    uint64_t key = memory_key(in->kept + skip, sizeof in->kept - skip);
+    in->area_bytes = patch_wishes(tracer, task, in->saved.rip, key, &in->area_wish);
     ptrace(PTRACE_SETSIGMASK, task->id, sizeof all, (void *)&all);
     struct user_regs_struct regs = ready_to_open(in);
     return set(in, &regs);

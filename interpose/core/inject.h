@@ -17,6 +17,8 @@ struct injection {
     uint64_t mask;              /* of blocked signals */
     uint64_t place;             /* where the routine lies */
     unsigned char kept[BORROWED]; /* what was there before */
+    uint64_t area_wish;         /* where stubs for what is known of the program shall be, 0: anywhere */
+    size_t area_bytes;          /* 0: nothing is known */
     struct rlimit descriptors;  /* the limit before it was raised */
     bool descriptors_raised, space_raised;
     int64_t fd;                 /* of the image in the task, or why there is none */

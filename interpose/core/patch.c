@@ -17,7 +17,6 @@
 #include "core.h"
 #include "sites.h"
 
-#define AREA_BYTES 0x10000UL /* of stubs: 2047 of them and the gate */
 #define CACHE_LINE 64
 #define STACK_LOOK (256UL << 10) /* bytes above the stack pointer: more, and a site of many calls is left alone */
 #define LIBRARIES 0x700000000000UL /* the kernel itself puts a new mapping near to those */

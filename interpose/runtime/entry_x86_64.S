@@ -91,12 +91,15 @@ hepwrap_fault:
     jmp hepwrap_leave
 
 /* After an exec, stackless, in the steps of the routine that mapped the image (core/inject.c): rbx, rbp = its address and
- * length, r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, r15 = the new name of the task, or 0.
- * Ends in a stop with mmap's result in r12; the descriptor is closed where that went well. */
+ * length, r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, and perhaps WANT_AREA, r15 = the new name
+ * of the task, or 0.
+ * Ends in a stop with mmap's result in r12, and that for the area in r14; the descriptor is closed where the first went
+ * well. */
 hepwrap_bootstrap:
     mov $9, %eax
     lea (%rbx, %rbp), %rdi
     mov %r14, %rsi
+    and $-4096, %rsi
     mov $1, %edx
     mov %rbp, %r9
     syscall
@@ -106,7 +109,19 @@ hepwrap_bootstrap:
     mov $3, %eax
     mov %r8, %rdi
     syscall
-    test %r15, %r15
+    test $WANT_AREA, %r14b
+    mov $0, %r14d
+    jz 2f
+    mov $9, %eax
+    xor %edi, %edi
+    mov $AREA_BYTES, %esi
+    mov $5, %edx
+    mov $0x22, %r10d
+    mov $-1, %r8
+    xor %r9d, %r9d
+    syscall
+    mov %rax, %r14
+2:  test %r15, %r15
     jz 1f
     mov $157, %eax
     mov $15, %edi

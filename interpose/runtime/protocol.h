@@ -34,6 +34,10 @@ enum reason {
 #define FRAME_BACK 88
 #define FRAME_BYTES 264
 
+/* Bytes of an area of stubs (core/patch.c), and the bit beside the length of the index that asks the bootstrap for one. */
+#define AREA_BYTES 0x10000
+#define WANT_AREA 1
+
 /* Words at the head of the image, after the header's magic: offsets of what the tracer jumps to. */
 #define IMAGE_MAGIC 0x31676d6970776568UL
 #ifndef __ASSEMBLER__
