@@ -27,9 +27,21 @@ def _name_the_helpers() -> None:
 
 _name_the_helpers()
 
+from tests.helpers import guests as built_guests  # noqa: E402
 from tests.helpers.guests import Guests  # noqa: E402
 from tests.helpers.repositories import ServedRepository, serve_shared  # noqa: E402
 from tests.helpers.unprivileged import Unprivileged, make_unprivileged  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers of pytest-xdist share what the process that starts them has made."""
+    if not hasattr(config, "workerinput"):
+        built_guests.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        built_guests.end()
 
 
 @pytest.fixture(scope="session")

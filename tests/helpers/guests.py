@@ -1,20 +1,21 @@
 """Builds the guests: C programs of one behaviour each, which know nothing of hepwrap.
 
-Executables are kept in a directory that every user can read, named by the content of the source and the flags, so that
-a second session (and a second worker) compiles nothing.
+Executables are in a directory that every user can read, each compiled once for all workers of one run and removed at
+its end (`begin` and `end`, called by the process that makes the workers).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
+#: Where the workers of a run find its directory.
+VARIABLE = "HEPWRAP_TEST_GUESTS"
 SOURCES = Path(__file__).resolve().parents[1] / "guests"
 FLAGS = ("-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread")
 #: Bytes of stack that the runtime may use, as the build has checked it.
@@ -30,15 +31,14 @@ class Guests:
 
     def __init__(self, compiler: str = "gcc") -> None:
         self.compiler = compiler
-        self.directory = _readable_directory()
+        self.directory = Path(os.environ[VARIABLE])
 
     def path(self, name: str, *, static: bool = False) -> Path:
         """The executable of `tests/guests/<name>.c`; `static` links the libc in."""
         source = SOURCES / f"{name}.c"
         text = source.read_text()
         flags = BARE_FLAGS if BARE_MARK in text else (*FLAGS, *(("-static",) if static else ()))
-        content = "\0".join([self.compiler, *flags, text, *(h.read_text() for h in sorted(SOURCES.glob("*.h")))])
-        target = self.directory / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+        target = self.directory / f"{name}{'-static' if static else ''}"
         if not target.exists():
             self._compile(source, flags, target)
         return target
@@ -67,12 +67,13 @@ class Guests:
         return done.stdout
 
 
-def _readable_directory() -> Path:
-    """A cache directory of this user's, readable by all, never somebody else's."""
-    path = Path(tempfile.gettempdir()) / f"hepwrap-guests-{os.geteuid()}"
-    path.mkdir(mode=0o755, exist_ok=True)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        return Path(tempfile.mkdtemp(prefix="hepwrap-guests-"))
-    path.chmod(0o755)
-    return path
+def begin() -> None:
+    """Make the directory of this run."""
+    place = tempfile.mkdtemp(prefix="hepwrap-guests-")
+    os.chmod(place, 0o755)
+    os.environ[VARIABLE] = place
+
+
+def end() -> None:
+    """Remove it."""
+    shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)
