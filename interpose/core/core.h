@@ -64,7 +64,8 @@ struct program {
 struct site {
     uint64_t at;                /* of the syscall instruction */
     uint64_t back;              /* where its calls return to in their stub; 0: it is left alone */
-    uint8_t kept[8];            /* what the jump has replaced */
+    uint8_t length;             /* bytes of `kept`: the call, and what is displaced */
+    uint8_t kept[10];           /* what was there; the jump has replaced JUMP_BYTES of it */
 };
 
 /* Shared by CLONE_VM: one address space, and what was changed in it.  A copy goes to a fork, as the memory does. */

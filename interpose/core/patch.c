@@ -143,12 +143,16 @@ static bool is_on_stack(const struct patching *p, uint64_t address)
     return true;
 }
 
+/* Can the jump be written without anybody meeting half of it? */
+static bool can_be_written(const struct patching *p, uint64_t at)
+{
+    return p->space->sharers == 1 || at / CACHE_LINE == (at + JUMP_BYTES - 1) / CACHE_LINE;
+}
+
 static bool may_be_changed(const struct patching *p, uint64_t at, const uint8_t *before)
 {
-    bool alone = p->space->sharers == 1;
-    if (!alone && at / CACHE_LINE != (at + JUMP_BYTES - 1) / CACHE_LINE)
-        return false;
-    return makes_only(before, p->regs->orig_rax) || (alone && !is_on_stack(p, at + SYSCALL_BYTES));
+    return can_be_written(p, at) && (makes_only(before, p->regs->orig_rax) ||
+                                     (p->space->sharers == 1 && !is_on_stack(p, at + SYSCALL_BYTES)));
 }
 
 /* Writes stub and jump for the site, whose bytes are `text`; the stub's address behind the call, or 0. */
@@ -161,7 +165,8 @@ static uint64_t write_site(struct patching *p, uint64_t at, const uint8_t *text,
     uint8_t jump[JUMP_BYTES];
     jump_text(jump, at, stub);
     struct site *site = find_site(p->space, at);
-    memcpy(site->kept, text + NUMBER_BYTES, JUMP_BYTES);
+    site->length = (uint8_t)(SYSCALL_BYTES + length);
+    memcpy(site->kept, text + NUMBER_BYTES, site->length);
     if (remote_poke(p->task, stub, &stub_text, sizeof stub_text) < 0 || write_jump(p, at, jump) < 0)
         return 0;
     p->tracer->counters.patched++;
@@ -187,13 +192,15 @@ static uint64_t change(struct patching *p, uint64_t at)
 /* A site that has a stub was caught: by a thread that came before the jump did, or because the text is new again. */
 static bool is_still_what_it_was(const struct patching *p, const struct site *site)
 {
-    uint8_t text[JUMP_BYTES], jump[JUMP_BYTES];
-    if (remote_read(p->task, site->at, text, sizeof text) != sizeof text)
+    uint8_t text[sizeof site->kept], jump[JUMP_BYTES];
+    if (remote_read(p->task, site->at, text, site->length) != site->length)
         return false;
     jump_text(jump, site->at, site->back - STUB_BACK);
     if (!memcmp(text, jump, sizeof jump))
         return true;
-    return !memcmp(text, site->kept, JUMP_BYTES) && write_jump(p, site->at, jump) == 0;
+    if (memcmp(text, site->kept, site->length))
+        return false;
+    return can_be_written(p, site->at) ? write_jump(p, site->at, jump) == 0 : true;
 }
 
 uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, int *ended)
