@@ -83,12 +83,13 @@ def _judge(
     if before is None or after is None:
         return (Verdict.NEW if before is None else Verdict.LOST), 0.0
     if speed_before is not None and speed_after is not None:
-        gain, differs = growth(speed_before.median, speed_after.median), changed(speed_before, speed_after)
+        worse, better = speed_before, speed_after
     else:
-        gain, differs = growth(after.median, before.median), changed(before, after)
-    if not differs:
+        worse, better = after, before  # Less is better.
+    gain = growth(worse.median, better.median)
+    if not changed(worse, better):
         return Verdict.SAME, gain
-    return (Verdict.FASTER if gain > 0 else Verdict.SLOWER), gain
+    return (Verdict.FASTER if better.median > worse.median else Verdict.SLOWER), gain
 
 
 def _counters(before: Cell, after: Cell) -> tuple[tuple[str, float, float], ...]:
