@@ -14,20 +14,38 @@ END = "<!-- end of the results -->"
 
 def updated(text: str, results: Results, name: str) -> str:
     """`text` with new results between the marks; HepwrapError where it (called `name`) has not both of them, once."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise HepwrapError(f"{name} has no place for results: put these two lines into it: {BEGIN} {END}")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
+    before, after = _outside(text, name)
     return f"{before}{BEGIN}\n{as_markdown(results)}{END}{after}"
+
+
+def check(path: Path) -> None:
+    """HepwrapError where results could not be written into this file."""
+    _outside(_text(path), str(path))
 
 
 def write_readme(path: Path, results: Results) -> None:
     """Update a file; HepwrapError where it cannot be read, has no marks, or cannot be written."""
+    text = updated(_text(path), results, str(path))
     try:
-        path.write_text(updated(path.read_text("utf-8"), results, str(path)), "utf-8")
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise HepwrapError(f"--write-readme: {path}: {error.strerror}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise HepwrapError(f"--write-readme: {path}: {reason}") from None
+
+
+def _outside(text: str, name: str) -> tuple[str, str]:
+    """What stands before the first mark, and after the second."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise HepwrapError(f"{name} has no place for results: put these two lines into it: {BEGIN} {END}")
+    before, _, rest = text.partition(BEGIN)
+    return before, rest.partition(END)[2]
 
 
 def as_markdown(results: Results) -> str:

@@ -90,13 +90,13 @@ class Session:
         """Everything; the work directory must have been prepared.  `named`: rows that were asked for by name."""
         made = work.read_made(self.work)
         with work.locked(self.work):
-            missing = {row.name: self._why_not(row, made, named) for row in rows}
+            missing = {row.name: self.why_not(row, made, named) for row in rows}
             possible = [row for row in rows if not missing[row.name]]
             date = self.clock.now().astimezone(datetime.UTC).isoformat(timespec="seconds")
             load = os.getloadavg()[0]
             environment = {**os.environ, **work.environment(self.work)}
             with served(columns, self.work, self.hepwrap, environment) as url:
-                probe = self._probe(url)
+                probe = self.probe(url)
                 runner = Runner(probe, columns, plan, self.clock.seconds, random.Random(seed), progress)
                 found = {result.name: result for result in runner.run(possible)}
         return Results(
@@ -110,7 +110,7 @@ class Session:
             rows=tuple(_in_order(rows, found, missing)),
         )
 
-    def _why_not(self, row: Row, made: Made, named: Collection[str]) -> str:
+    def why_not(self, row: Row, made: Made, named: Collection[str]) -> str:
         """Why a row cannot be measured here; "" where it can."""
         if row.only_named and row.name not in named:
             return f"{row.only_named}; --rows {row.name} measures it"
@@ -122,7 +122,8 @@ class Session:
             return f"{row.job} is not in {self.workloads.name}; name its directory by --workloads"
         return made.why_not(row.parts)
 
-    def _probe(self, url: str) -> Probe:
+    def probe(self, url: str = "") -> Probe:
+        """What takes samples; the work directory must have been prepared.  `url`: see `serving`."""
         scratch = self.work.runs / "directory"
         scratch.mkdir(parents=True, exist_ok=True)
         places = {

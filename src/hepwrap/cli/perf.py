@@ -16,6 +16,9 @@ from hepwrap.cli.progress import ProgressLine
 from hepwrap.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hepwrap.perf.columns import Column
     from hepwrap.perf.results import Results
     from hepwrap.perf.rows import Row
     from hepwrap.perf.runner import Plan
@@ -40,23 +43,23 @@ def main(parsed: Parsed, command: Command) -> int:
         for row in rows:
             print(f"{row.name:24} {row.group}: {row.title}")
         return 0
-    session, plan, place = _session(parsed), _plan(parsed), _output(parsed)
+    session, plan, place, peers = _session(parsed), _plan(parsed), _output(parsed), _peers(parsed)
+    _check_readme(parsed)
     signal.signal(signal.SIGTERM, _end)  # What was started shall end with us.
     with ProgressLine(quiet=parsed.has("quiet")) as line:
         session.prepare(lambda text: line.show(lambda: text), stacks=parsed.has("stacks"))
         if parsed.has("prepare"):
             line.say(f"{session.work.root} is ready")
             return 0
-        results = _measure(parsed, session, plan, rows, line)
+        columns = session.columns(peers, only_named=parsed.has("quick"))
+        results = _measure(parsed, session, plan, rows, columns, line)
         line.clear()
         return _tell(parsed, results, place or session.work.root / "results", line)
 
 
-def _measure(parsed: Parsed, session: Session, plan: Plan, rows: tuple[Row, ...], line: ProgressLine) -> Results:
-    from hepwrap.perf.columns import parse_peer
-
-    peers = [parse_peer(text) for text in parsed.values.get("peer", [])]
-    columns = session.columns(peers, only_named=parsed.has("quick"))
+def _measure(
+    parsed: Parsed, session: Session, plan: Plan, rows: Sequence[Row], columns: Sequence[Column], line: ProgressLine
+) -> Results:
     begin = last = time.monotonic()
 
     def progress(text: str, share: float) -> None:
@@ -123,6 +126,25 @@ def _plan(parsed: Parsed) -> Plan:
     plan = QUICK if parsed.has("quick") else Plan()
     rounds = number(parsed, "rounds", 1, 1000)
     return replace(plan, rounds=rounds) if rounds else plan
+
+
+def _peers(parsed: Parsed) -> list[Column]:
+    from hepwrap.perf.columns import parse_peer
+
+    peers = [parse_peer(text) for text in parsed.values.get("peer", [])]
+    names = [peer.name for peer in peers]
+    taken = next((name for name in names if names.count(name) > 1 or name in ("native", "hepwrap", "no-patch")), "")
+    if taken:
+        raise UsageError(f"--peer: there is a column {taken} already; give this one another name")
+    return peers
+
+
+def _check_readme(parsed: Parsed) -> None:
+    """Before a long run rather than after it."""
+    from hepwrap.perf.readme import check
+
+    if parsed.has("write-readme"):
+        check(Path(parsed.last("write-readme")))
 
 
 def _output(parsed: Parsed) -> Path | None:

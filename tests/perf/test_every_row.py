@@ -1,0 +1,88 @@
+"""Every row, natively and under hepwrap, patched and not: equal answers, and counters where they belong.
+
+Counts are asserted and never times.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from hepwrap.perf.columns import usual
+from hepwrap.perf.macros import COMMANDS, LAUNCHES, ROWS
+from hepwrap.perf.results import FIRST, RowResult
+from hepwrap.perf.rows import LOOPS, Kind, Row
+from hepwrap.perf.runner import Plan, Runner
+from hepwrap.perf.session import Session
+from hepwrap.perf.work import Made
+
+#: One or two operations of each row, once.
+ONCE = Plan(rounds=1, loop_seconds=1e-6, command_seconds=1e-6)
+#: Rows whose loop may leave the program's own process: they start processes.
+STARTS = {"exec-dynamic", "exec-static", "exec-dynamic-host"}
+
+
+def measure(session: Session, row: Row) -> dict[str, RowResult]:
+    columns = usual(session.hepwrap)
+    runner = Runner(session.probe(), columns, ONCE, time.monotonic, random.Random(0), lambda _text, _share: None)
+    return {result.name: result for result in runner.run([row])}
+
+
+def check(session: Session, made: Made, row: Row) -> dict[str, RowResult]:
+    """Measured in all columns with equal answers; skips a row that cannot be measured on this machine."""
+    reason = session.why_not(row, made, {row.name})
+    if reason:
+        pytest.skip(reason)
+    found = measure(session, row)
+    result = found[row.name]
+    assert result.missing == ""
+    assert {name: cell.error for name, cell in result.cells.items()} == dict.fromkeys(result.cells, "")
+    assert len({cell.checksum for cell in result.cells.values()}) == 1
+    for name in ("hepwrap", "no-patch"):
+        cell = result.cells[name]
+        assert cell.samples[0] is not None
+        assert {"tracer.stops", "tracer.upcalls", "fetch.requests"} <= cell.counters.keys()
+        assert all(count >= 0 for count in cell.counters.values()) or row.name in STARTS
+    return found
+
+
+@pytest.mark.parametrize("row", LOOPS, ids=lambda row: row.name)
+def test_a_loop_sees_the_same_in_all_columns(prepared: tuple[Session, Made], row: Row) -> None:
+    cells = check(*prepared, row)[row.name].cells
+    assert cells["native"].counters == {}
+    if row.name not in STARTS:
+        # What the warm loop needs of the server and of the store, patched or not.
+        assert cells["hepwrap"].counters["fetch.requests"] == cells["no-patch"].counters["fetch.requests"] == 0
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
+def test_a_command_prints_the_same_in_all_columns(prepared: tuple[Session, Made], row: Row) -> None:
+    found = check(*prepared, row)
+    assert found[row.name].cells["hepwrap"].counters["fetch.requests"] == 0
+    first = found[row.name + FIRST].cells["hepwrap"]
+    assert first.samples[0] is not None
+    assert first.counters["tracer.upcalls"] > 0
+
+
+@pytest.mark.parametrize("row", [row for row in LAUNCHES if row.kind is Kind.LAUNCH], ids=lambda row: row.name)
+def test_a_launch_is_counted(prepared: tuple[Session, Made], row: Row) -> None:
+    cells = check(*prepared, row)[row.name].cells
+    assert cells["hepwrap"].counters["tracer.execs"] == cells["hepwrap"].iterations
+
+
+@pytest.mark.parametrize("row", [row for row in LAUNCHES if row.kind is Kind.MEMORY], ids=lambda row: row.name)
+def test_memory_is_that_of_a_process_with_an_interpreter(prepared: tuple[Session, Made], row: Row) -> None:
+    cells = check(*prepared, row)[row.name].cells
+    assert set(cells) == {"hepwrap", "no-patch"}
+    assert all(cell.samples[0] is not None and cell.samples[0] > 1 << 20 for cell in cells.values())
+
+
+def test_a_row_without_what_it_needs_says_what_to_do(prepared: tuple[Session, Made]) -> None:
+    session, made = prepared
+    reasons = {row.name: session.why_not(row, made, ()) for row in ROWS}
+    assert reasons["root.exe"] == "root 0.1a12 is not installed; hepwrap perf --prepare --stacks does it"
+    assert "--workloads" in reasons["pythia"]
+    assert reasons["grep-many"] == "can take many minutes; --rows grep-many measures it"
+    assert reasons["stat"] == ""

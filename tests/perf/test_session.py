@@ -1,0 +1,213 @@
+"""The work directory and a whole run: what is made once, what is told of it, and by whom it can be run."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from hepwrap.errors import HepwrapError
+from hepwrap.perf import work
+from hepwrap.perf.columns import parse_peer
+from hepwrap.perf.execute import Done, Processes
+from hepwrap.perf.macros import ROWS
+from hepwrap.perf.making import Making, Part, Unavailable, write
+from hepwrap.perf.results import Results, as_json, from_json
+from hepwrap.perf.rows import chosen
+from hepwrap.perf.runner import Plan
+from hepwrap.perf.session import Clock, Session, hepwrap_command
+from hepwrap.perf.work import Made, Work
+from tests.helpers.small_tree import SMALL
+from tests.helpers.unprivileged import Unprivileged
+
+ONCE = Plan(rounds=2, loop_seconds=1e-6, command_seconds=1e-6)
+
+
+@dataclass
+class Recorder:
+    """Runs programs and remembers which."""
+
+    commands: list[list[str]] = field(default_factory=list)
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, limit: float) -> Done:
+        self.commands.append(list(command))
+        return Processes().run(command, environment, directory, limit)
+
+    def published(self) -> int:
+        return sum("publish" in command for command in self.commands)
+
+
+def one_file(name: str) -> Part:
+    return Part(name, name, lambda making: write(making.tree / name, b"x"))
+
+
+def impossible(_making: Making) -> None:
+    raise Unavailable("there is no moon here")
+
+
+def prepare(place: Path, parts: Sequence[Part], executor: Recorder, *, stacks: bool = False) -> Made:
+    with work.locked(Work(place)):
+        return work.prepare(
+            Work(place), parts, SMALL, stacks=stacks, executor=executor, hepwrap=hepwrap_command(), say=lambda _: None
+        )
+
+
+def test_a_second_run_makes_and_publishes_nothing(tmp_path: Path) -> None:
+    first, second = Recorder(), Recorder()
+    made = prepare(tmp_path, [one_file("a"), one_file("b")], first)
+    assert made.parts == made.published == ["a", "b"]
+    assert first.published() == 1
+    assert prepare(tmp_path, [one_file("a"), one_file("b")], second) == made
+    assert second.commands == []
+
+
+def test_a_part_that_comes_later_is_added_to_what_is_there(tmp_path: Path) -> None:
+    executor = Recorder()
+    prepare(tmp_path, [one_file("a")], executor)
+    before = (tmp_path / "tree/a").stat().st_mtime_ns
+    made = prepare(tmp_path, [one_file("a"), one_file("b")], executor)
+    assert made.published == ["a", "b"]
+    assert executor.published() == 2
+    assert (tmp_path / "tree/a").stat().st_mtime_ns == before
+
+
+def test_a_part_that_cannot_be_made_is_a_reason_and_no_error(tmp_path: Path) -> None:
+    made = prepare(tmp_path, [one_file("a"), Part("moon", "the moon", impossible)], Recorder())
+    assert made.why_not(["a"]) == ""
+    assert made.why_not(["a", "moon"]) == "there is no moon here"
+    assert made.why_not(["sun"]) == "sun has not been made"
+
+
+def test_a_stack_is_made_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    stack = replace(one_file("big"), is_stack=True)
+    assert "--prepare --stacks" in prepare(tmp_path, [one_file("a"), stack], Recorder()).why_not(["big"])
+    assert prepare(tmp_path, [one_file("a"), stack], Recorder(), stacks=True).why_not(["big"]) == ""
+
+
+def test_a_tree_of_another_recipe_is_made_again(tmp_path: Path) -> None:
+    prepare(tmp_path, [one_file("a")], Recorder())
+    for text in ("", "[]", json.dumps({"recipe": work.RECIPE + 1}), '{"sizes": {"unknown": 1}}'):
+        (tmp_path / "made.json").write_text(text)
+        (tmp_path / "tree/left-over").touch()
+        assert prepare(tmp_path, [one_file("a")], Recorder()).parts == ["a"]
+        assert not (tmp_path / "tree/left-over").exists()
+
+
+def test_two_runs_cannot_use_one_directory_at_a_time(tmp_path: Path) -> None:
+    here = Work(tmp_path)
+    with work.locked(here), pytest.raises(HepwrapError, match="in use by another hepwrap perf"), work.locked(here):
+        pass
+    with work.locked(Work(tmp_path)):
+        pass
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HepwrapError, match="name another place by --work"), work.locked(Work(tmp_path / "file")):
+        pass
+
+
+def measured(prepared: tuple[Session, Made], *names: str, peers: Sequence[str] = ()) -> Results:
+    session, _ = prepared
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    session = replace(session, clock=Clock(now=lambda: now))
+    columns = session.columns([parse_peer(text) for text in peers], only_named=True)
+    return session.measure(chosen(ROWS, names), columns, ONCE, lambda _text, _share: None)
+
+
+def test_a_whole_run_tells_machine_date_versions_and_nothing_of_places(prepared: tuple[Session, Made]) -> None:
+    results = measured(prepared, "stat", "pythia", peers=["bound=env {tree}", "gone=/no/such/place"])
+    assert results.date == "2026-01-02T03:04:05+00:00"
+    assert results.machine.cores == len(os.sched_getaffinity(0))
+    assert results.machine.libc.startswith("glibc")
+    assert [column.name for column in results.columns] == ["native", "hepwrap", "no-patch", "bound", "gone"]
+    stat, pythia = results.rows
+    assert {name: len(cell.samples) for name, cell in stat.cells.items()} == dict.fromkeys(
+        ("native", "hepwrap", "no-patch", "bound"), 2
+    )
+    assert "pythia8_events.py is not in" in pythia.missing
+    text = as_json(results)
+    assert from_json(text, "x") == results
+    assert str(prepared[0].work.root) not in text
+
+
+def test_a_peer_whose_tree_is_another_is_an_error_and_no_figure(prepared: tuple[Session, Made], tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small/4k").write_bytes(b"short")
+    results = measured(prepared, "stat", "open-read-4k", peers=[f"other={tmp_path}"])
+    by_name = {row.name: row.cells["other"] for row in results.rows}
+    assert "answers differ" in by_name["stat"].error
+    assert "too short" in by_name["open-read-4k"].error
+    assert all(cell.summary is None for cell in by_name.values())
+    assert all(row.speed("hepwrap") for row in results.rows)
+
+
+def test_a_peer_that_reads_over_http_gets_an_address(prepared: tuple[Session, Made], tmp_path: Path) -> None:
+    peer = tmp_path / "peer"
+    peer.write_text(
+        "#!/bin/sh\n"
+        f"""{os.sys.executable} -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1])' "$1/.cvmfspublished" """  # type: ignore[attr-defined]
+        '|| exit 9\nshift\nexec "$@"\n'
+    )
+    peer.chmod(0o755)
+    results = measured(prepared, "stat", peers=[f"http={peer} {{url}} {{tree}}"])
+    assert results.rows[0].cells["http"].error == ""
+
+
+def test_environment_of_programs_has_nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEPWRAP_VERBOSE", "2")
+    monkeypatch.setenv("LD_PRELOAD", "/nothing.so")
+    environment = work.environment(Work(tmp_path))
+    assert not {"HEPWRAP_VERBOSE", "LD_PRELOAD"} & environment.keys()
+    assert all(environment[name].startswith(str(tmp_path)) for name in ("HOME", "XDG_STATE_HOME", "TMPDIR"))
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from hepwrap.perf.macros import ROWS
+from hepwrap.perf.making import Sizes
+from hepwrap.perf.parts import PARTS
+from hepwrap.perf.results import as_json
+from hepwrap.perf.rows import chosen
+from hepwrap.perf.runner import Plan
+from hepwrap.perf import session, work
+session.PARTS = [part for part in PARTS if part.name in ("files", "program")]
+run = session.Session(work.Work(Path(sys.argv[1])), Sizes(200, 100, 5, 5, 4096, 2, 1))
+run.prepare(lambda text: None)
+rows = chosen(ROWS, ["stat", "open-read-4k", "exec-dynamic", "launch", "memory"])
+columns = run.columns([], only_named=True)
+print(as_json(run.measure(rows, columns, Plan(1, 1e-6, 1e-6), lambda text, share: None)))
+"""
+
+
+def test_an_ordinary_user_measures_all_columns(unprivileged: Unprivileged) -> None:
+    done = unprivileged.run([unprivileged.python, "-c", SCRIPT, unprivileged.home / "work"])
+    assert done.returncode == 0, done.stderr
+    results = from_json(done.stdout, "x")
+    for row in results.rows:
+        assert row.missing == ""
+        assert [cell.error for cell in row.cells.values()] == [""] * len(row.cells)
+
+
+def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    log = tmp_path / "pids"
+    with pytest.raises(HepwrapError, match="sh took more than 1 s and was ended"):
+        Processes().run(["sh", "-c", f"sleep 100 & echo $! > {log}; wait"], os.environ, tmp_path, 1.0)
+    assert not Path(f"/proc/{log.read_text().strip()}/fd").exists() or _is_ending(int(log.read_text()))
+
+
+def _is_ending(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return state.strip()[:1] in ("", "Z")
+
+
+def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(HepwrapError, match="no-such cannot be started: No such file or directory"):
+        Processes().run(["no-such"], os.environ, tmp_path, 1.0)
