@@ -100,6 +100,7 @@ struct handlers {
 struct process {
     uint32_t sharers;           /* threads that have not passed their exit */
     bool first;                 /* the command's */
+    bool threaded;              /* there were several at some time */
 };
 
 /* What a task is to be called after the exec that it makes: addresses in the index, 0: as the kernel says. */
@@ -112,6 +113,9 @@ struct task {
     struct task *next;          /* in its bucket */
     pid_t id;
     bool parked;                /* stopped until its maker's event arrives */
+    bool ended;                 /* without that event, which is still to come */
+    bool only;                  /* past its exit: the one thread of its process */
+    pid_t doubted;              /* parked: the parent that was told to stop, to show whether it is the maker */
     bool tells_exit;            /* it stops at its exit: options are inherited with ptrace(2) */
     struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
     struct handlers *handlers;
@@ -149,6 +153,8 @@ struct tracer {
     char failure[256];          /* why a program could not be served; "" */
     struct task *tasks[TASK_BUCKETS];
     uint32_t parked;            /* tasks among them that are */
+    bool new_parked;            /* of some of them nobody has asked yet who shall announce them */
+    bool doubts;                /* some of them doubt their parent */
     bool strangers;             /* there was a task of which we do not know whose memory it shares: nothing is patched any more */
     bool patching;
     struct program programs[PROGRAM_LIMIT];
@@ -162,6 +168,7 @@ int install_filter(uint64_t base, uint64_t image_bytes);
 long remote_text(pid_t task, uint64_t address, char *to, size_t limit); /* bytes without NUL, -errno */
 long remote_read(pid_t task, uint64_t address, void *to, size_t bytes);
 int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes);
+uint64_t number_in_status(pid_t task, const char *field, int base); /* of /proc/PID/status; 0 where there is none */
 
 /* questions.c */
 struct question *question_new(void);
@@ -188,7 +195,8 @@ bool task_appears(struct tracer *tracer, pid_t id); /* its first stop; false: it
 pid_t task_made(struct tracer *tracer, pid_t maker); /* fork, vfork or clone event; a parked task to be let go, or 0 */
 struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id); /* all its own now; handlers are a copy */
 bool task_leaves(struct tracer *tracer, pid_t id); /* exit event: the program's code is over; true: the first process's */
-pid_t task_ended(struct tracer *tracer, pid_t id); /* a parked task to be let go, or 0: call it again until it says 0 */
+bool task_ended(struct tracer *tracer, pid_t id, int status); /* true: it may have been killed while it made a task */
+void task_is_strange(struct tracer *tracer, struct task *task); /* parked, and let go unannounced: nothing is known of it */
 void tasks_free(struct tracer *tracer);
 
 /* memory.c */
@@ -199,6 +207,10 @@ bool memory_pays(const struct program *program, const struct known_site *site);
 
 /* maps.c: is it code of a file, mapped for this address space alone, that the program may not write to? */
 bool maps_is_text(pid_t task, uint64_t address);
+
+/* parked.c: a task to be let go, or 0; call them again until they say 0. */
+pid_t parked_orphan(struct tracer *tracer); /* one that nobody will announce */
+pid_t parked_cleared(struct tracer *tracer, pid_t stopped); /* after any stop: one that was not made by this task */
 
 /* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
  * not 0 where the task did not survive that. */
@@ -214,7 +226,6 @@ bool patch_lost(struct tracer *tracer, pid_t task, struct user_regs_struct *regs
 
 /* dispositions.c */
 struct disposition *disposition_of(struct handlers *handlers, int signal); /* NULL: not remembered */
-uint64_t signals_in_status(pid_t task, const char *field); /* SigBlk, SigIgn ... of /proc/PID/status; 0 where there is none */
 void dispositions_look(struct handlers *handlers, pid_t task); /* of a task whose past we have not seen */
 void dispositions_executed(struct handlers *handlers); /* what an exec makes of them */
 void disposition_delivered(struct tracer *tracer, pid_t task, int signal); /* its handler is about to be called */

@@ -6,11 +6,7 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include "core.h"
 
@@ -34,28 +30,10 @@ struct disposition *disposition_of(struct handlers *handlers, int signal)
     }
 }
 
-uint64_t signals_in_status(pid_t task, const char *field)
-{
-    char name[64], *line = NULL;
-    size_t size = 0, length = strlen(field);
-    uint64_t found = 0;
-    snprintf(name, sizeof name, "/proc/%d/status", task);
-    FILE *file = fopen(name, "re");
-    while (file && getline(&line, &size, file) > 0)
-        if (!strncmp(line, field, length) && line[length] == ':') {
-            found = strtoull(line + length + 1, NULL, 16);
-            break;
-        }
-    free(line);
-    if (file)
-        fclose(file);
-    return found;
-}
-
 void dispositions_look(struct handlers *handlers, pid_t task)
 {
     static const int signals[FAULT_SIGNALS] = {SIGSEGV, SIGBUS};
-    uint64_t ignored = signals_in_status(task, "SigIgn"), caught = signals_in_status(task, "SigCgt");
+    uint64_t ignored = number_in_status(task, "SigIgn", 16), caught = number_in_status(task, "SigCgt", 16);
     for (int i = 0; handlers && i < FAULT_SIGNALS; i++)
         handlers->of[i] = (struct disposition){
             .handler = ignored & SIGNAL_BIT(signals[i]) ? IGNORED : DEFAULT,

@@ -60,7 +60,7 @@ static bool hides_a_fault(const struct fault *fault)
         return fault->was_blocked == YES;
     if (!fault->disposition || fault->disposition->handler == DEFAULT)
         return false;
-    return !((signals_in_status(fault->id, "SigCgt") | signals_in_status(fault->id, "SigIgn")) & SIGNAL_BIT(fault->signal));
+    return !((number_in_status(fault->id, "SigCgt", 16) | number_in_status(fault->id, "SigIgn", 16)) & SIGNAL_BIT(fault->signal));
 }
 
 /* A frame for a handler could not be put on the stack: that is the program's own end, wherever it was. */

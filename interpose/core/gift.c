@@ -45,26 +45,11 @@ static int send_descriptor(int socket, int fd)
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* The process of a thread; itself where that cannot be read. */
-static pid_t process_of(pid_t task)
-{
-    char name[64], line[128];
-    int process = task;
-    snprintf(name, sizeof name, "/proc/%d/status", task);
-    FILE *file = fopen(name, "re");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "Tgid: %d", &process) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return process;
-}
-
 int gift_take(pid_t task, int fd)
 {
     int target = (int)syscall(SYS_pidfd_open, task, PIDFD_THREAD);
     if (target < 0) /* before Linux 6.9 */
-        target = (int)syscall(SYS_pidfd_open, process_of(task), 0);
+        target = (int)syscall(SYS_pidfd_open, (pid_t)number_in_status(task, "Tgid", 10), 0);
     int copy = target < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, target, fd, 0);
     int result = copy < 0 ? -errno : copy;
     if (target >= 0)

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include "core.h"
 
+#define POLLS 50 /* some 20 us */
+
 static const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
                             PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 
@@ -64,7 +66,7 @@ static void end_unless(struct tracer *tracer, pid_t task, bool served)
     if (served)
         return;
     tracer->counters.lost++;
-    kill(task, SIGKILL);
+    syscall(SYS_tgkill, task, task, SIGKILL); /* nobody else's number: it executes, so it leads, and we have not waited for it */
 }
 
 static void skip_call(struct user_regs_struct *regs, int64_t result)
@@ -109,6 +111,12 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
     go_on(task, 0);
 }
 
+static void let_orphans_go(struct tracer *tracer)
+{
+    for (pid_t parked; (parked = parked_orphan(tracer)) != 0;)
+        go_on(parked, 0);
+}
+
 static void on_exec(struct tracer *tracer, pid_t task)
 {
     unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
@@ -117,6 +125,7 @@ static void on_exec(struct tracer *tracer, pid_t task)
     struct task *new = task_executed(tracer, (pid_t)former, task);
     end_unless(tracer, task, new && inject_begin(tracer, new));
     go_on(task, 0);
+    let_orphans_go(tracer);
 }
 
 /* A fault that a patched site has made, not the program. */
@@ -164,8 +173,8 @@ static void on_end(struct tracer *tracer, pid_t task, int status)
         tracer->first_status = status;
         tracer->first = 0; /* another may get this number */
     }
-    for (pid_t parked; (parked = task_ended(tracer, task)) != 0;)
-        go_on(parked, 0);
+    if (task_ended(tracer, task, status))
+        let_orphans_go(tracer);
 }
 
 static bool stops_group(int signal)
@@ -228,13 +237,29 @@ static void on_wait(struct tracer *tracer, pid_t task, int status)
         on_stop(tracer, task, status);
     else
         on_end(tracer, task, status);
+    for (pid_t parked; (parked = parked_cleared(tracer, task)) != 0;)
+        go_on(parked, 0);
+}
+
+/* A new task is announced at once, as a rule: only where nothing comes one asks whether it will be. */
+static pid_t next_stop(struct tracer *tracer, int *status)
+{
+    const int how = __WALL | __WNOTHREAD; /* other threads may have children */
+    pid_t task = 0;
+    for (int i = 0; !task && tracer->new_parked && i < POLLS; i++)
+        task = waitpid(-1, status, how | WNOHANG);
+    if (task)
+        return task;
+    if (tracer->new_parked)
+        let_orphans_go(tracer);
+    return waitpid(-1, status, how);
 }
 
 void tracer_run(struct tracer *tracer)
 {
     for (;;) {
         int status;
-        pid_t task = waitpid(-1, &status, __WALL | __WNOTHREAD); /* other threads may have children */
+        pid_t task = next_stop(tracer, &status);
         if (task < 0 && errno == EINTR)
             continue;
         if (task < 0)

@@ -1,5 +1,7 @@
-/* Reading and writing a tracee's memory. */
+/* Reading and writing a tracee's memory, and reading what /proc tells of it. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -72,4 +74,22 @@ int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes)
             return -1;
     }
     return 0;
+}
+
+uint64_t number_in_status(pid_t task, const char *field, int base)
+{
+    char name[64], *line = NULL;
+    size_t size = 0, length = strlen(field);
+    uint64_t found = 0;
+    snprintf(name, sizeof name, "/proc/%d/status", task);
+    FILE *file = fopen(name, "re");
+    while (file && getline(&line, &size, file) > 0)
+        if (!strncmp(line, field, length) && line[length] == ':') {
+            found = strtoull(line + length + 1, NULL, base);
+            break;
+        }
+    free(line);
+    if (file)
+        fclose(file);
+    return found;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include "core.h"
 
 static struct task **place_of(struct tracer *tracer, pid_t id)
@@ -98,12 +99,13 @@ struct task *task_begins(struct tracer *tracer, pid_t id)
 bool task_appears(struct tracer *tracer, pid_t id)
 {
     struct task *task = task_of(tracer, id);
-    if (task)
+    if (task && !task->ended)
         return true;
     task = enter(tracer, id);
     if (!task)
         return tracer->strangers = true; /* no memory */
-    task->parked = true;
+    task->ended = false; /* that was another with this number */
+    task->parked = tracer->new_parked = true;
     tracer->parked++;
     return false;
 }
@@ -124,30 +126,6 @@ static uint64_t shared_by(pid_t maker)
     }
 }
 
-pid_t task_made(struct tracer *tracer, pid_t maker_id)
-{
-    unsigned long message = 0;
-    if (ptrace(PTRACE_GETEVENTMSG, maker_id, NULL, &message) < 0)
-        return 0;
-    struct task *maker = task_of(tracer, maker_id), *task = enter(tracer, (pid_t)message);
-    if (!task)
-        return 0;
-    uint64_t flags = shared_by(maker_id);
-    release(task);
-    task->space = share(maker ? maker->space : NULL, sizeof *task->space, flags & CLONE_VM);
-    task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
-    task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
-                                         : made(sizeof *task->process);
-    task->tells_exit = !maker || maker->tells_exit;
-    if (!maker || !is_whole(maker))
-        tracer->strangers = true;
-    if (!task->parked)
-        return 0;
-    task->parked = false;
-    tracer->parked--;
-    return task->id;
-}
-
 static void forget(struct tracer *tracer, pid_t id)
 {
     struct task **at = place_of(tracer, id), *task = *at;
@@ -158,6 +136,36 @@ static void forget(struct tracer *tracer, pid_t id)
     inject_free(task);
     tracer->parked -= task->parked;
     free(task);
+}
+
+pid_t task_made(struct tracer *tracer, pid_t maker_id)
+{
+    unsigned long message = 0;
+    if (ptrace(PTRACE_GETEVENTMSG, maker_id, NULL, &message) < 0)
+        return 0;
+    struct task *maker = task_of(tracer, maker_id), *task = enter(tracer, (pid_t)message);
+    if (!task)
+        return 0;
+    if (task->ended) {
+        forget(tracer, task->id);
+        return 0;
+    }
+    uint64_t flags = shared_by(maker_id);
+    release(task);
+    task->space = share(maker ? maker->space : NULL, sizeof *task->space, flags & CLONE_VM);
+    task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
+    task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
+                                         : made(sizeof *task->process);
+    task->tells_exit = !maker || maker->tells_exit;
+    if (task->process && flags & CLONE_THREAD)
+        task->process->threaded = true;
+    if (!maker || !is_whole(maker))
+        tracer->strangers = true;
+    if (!task->parked)
+        return 0;
+    task->parked = false;
+    tracer->parked--;
+    return task->id;
 }
 
 struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
@@ -187,27 +195,34 @@ bool task_leaves(struct tracer *tracer, pid_t id)
 {
     struct task *task = task_of(tracer, id);
     bool last = task && task->process && task->process->first && task->process->sharers == 1;
+    if (task && task->process)
+        task->only = !task->process->threaded;
     if (task)
         release(task);
     return last;
 }
 
-pid_t task_ended(struct tracer *tracer, pid_t id)
+bool task_ended(struct tracer *tracer, pid_t id, int status)
 {
-    forget(tracer, id);
-    for (size_t i = 0; tracer->parked && i < TASK_BUCKETS; i++)
-        for (struct task *task = tracer->tasks[i]; task; task = task->next)
-            if (task->parked) {
-                task->parked = false;
-                tracer->parked--;
-                task->space = made(sizeof *task->space);
-                task->handlers = made(sizeof *task->handlers);
-                dispositions_look(task->handlers, task->id);
-                task->process = made(sizeof *task->process);
-                tracer->strangers = true;
-                return task->id;
-            }
-    return 0;
+    struct task *task = task_of(tracer, id);
+    bool only = task && (task->process ? !task->process->threaded : task->only);
+    if (task && task->parked) {
+        task->parked = false; /* killed before its maker's event, which will find it so */
+        task->ended = true;
+        tracer->parked--;
+    } else {
+        forget(tracer, id);
+    }
+    return !only || !WIFEXITED(status); /* who calls exit does not make tasks at that time */
+}
+
+void task_is_strange(struct tracer *tracer, struct task *task)
+{
+    tracer->parked -= task->parked;
+    tracer->strangers = true;
+    task->parked = false;
+    task_begins(tracer, task->id);
+    dispositions_look(task->handlers, task->id);
 }
 
 void tasks_free(struct tracer *tracer)
