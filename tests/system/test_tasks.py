@@ -43,7 +43,7 @@ def test_two_thousand_short_lives_are_all_served_and_all_counted(
 
 
 def test_many_that_make_tasks_at_once_are_still_patched(launches: Launches, guests: Guests) -> None:
-    """Whose memory is whose stays known, in whatever order the kernel tells it: 800 tasks make 2400 calls, few are caught."""
+    """Whose memory is whose stays known, in whatever order the kernel tells it: of 2400 calls few are caught."""
     text, counters = counted(launches, guests.path("short_lives"), "8", "100", "0", PRESENT, MISSING)
     assert text == "0 wrong\n"
     assert counters["redirects"] < 300
@@ -52,7 +52,7 @@ def test_many_that_make_tasks_at_once_are_still_patched(launches: Launches, gues
 @pytest.mark.parametrize("threads", [[], ["threads"]], ids=["alone", "beside threads"])
 @pytest.mark.parametrize("how", ["fork", "vfork", "exec", "thread", "exit"])
 def test_what_a_killed_maker_leaves_runs_on(launches: Launches, guests: Guests, how: str, threads: list[str]) -> None:
-    """Its last child was made, but it was killed before it could say so; one of ours adopts it and waits for its end."""
+    """Its last child was made, but it was killed before it could say so; one of ours adopts it and waits for it."""
     text, counters = counted(launches, guests.path("killed_makers"), how, "100", PRESENT, *threads)
     assert text == "0 wrong\n"
     assert counters["tasks"] > 100
