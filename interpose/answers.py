@@ -22,7 +22,6 @@ from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
 from hepwrap.vfs.resolve import MAXIMUM_LINKS, PATH_BYTES, HostPath, Node, Resolution
 
 NATIVE = target(_index.TARGET_NATIVE)
-MAXIMUM_STEPS = 200
 #: Flags of open(2) that say more than "read it", as far as they matter to who may.
 NOT_PLAINLY_READ = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_PATH | (os.O_TMPFILE & ~os.O_DIRECTORY)
 CHROOT = 161
@@ -36,7 +35,7 @@ class Way:
 
     def __init__(self, world: World, question: Question, path: bytes | None, base: int, start: bytes | None) -> None:
         self.world, self.question = world, question
-        self.host = TaskHost(question.task, world.whose)
+        self.host = TaskHost(question.task, world.whose, world.home.root)
         self.start_node = world.book.node(base) if base else None
         self.path = path
         self._base, self._start = base, start
@@ -129,39 +128,20 @@ def shown(world: World, question: Question, node: Node, at: int) -> Answer:
 
 
 def on_host(world: World, way: Way, question: Question, place: HostPath, universal: bool) -> int:
-    """The path ends on the host: the kernel's turn, with the path that gets it there."""
+    """The path ends on the host: the kernel's turn, with the path that gets it there.
+
+    That is written down where the kernel's failure tells when the host's own links have come to lead to us; where the
+    host has a /cvmfs it may not fail, and only what nobody in this job can change is written down.
+    """
+    home = world.home
     if place.path == way.absolute and way.key is None:
-        if world.host_has_prefix and way.path == place.path and is_settled(place.path):
+        if home.has_prefix and way.path == place.path and way.host.root == home.root and home.is_settled(place.path):
             world.book.enter(place.path, question.follow, NATIVE)
         return NATIVE
     word = target(_index.TARGET_HOST, world.book.text(place.path))
-    if way.key is not None and universal:
+    if way.key is not None and universal and not home.has_prefix:
         world.book.enter(way.key, question.follow, word)
     return word
-
-
-def is_settled(path: bytes) -> bool:
-    """Whether every directory on the way of a host path belongs to the system: what its links say now, they always say.
-
-    Asked where the host has a /cvmfs of its own, which the kernel would follow links into.
-    """
-    place, rest = b"/", path
-    for _ in range(MAXIMUM_STEPS):
-        name, _, rest = rest.lstrip(b"/").partition(b"/")
-        if not name:
-            return True
-        try:
-            status = os.lstat(place)
-            if status.st_uid or status.st_mode & 0o022 or not (place == b"/" or (place + b"/").startswith(b"/usr/")):
-                return False
-            target = os.readlink(place.rstrip(b"/") + b"/" + name)
-        except FileNotFoundError:
-            return True
-        except OSError:  # EINVAL: no link
-            place = os.path.normpath(place + b"/" + name) if name in (b".", b"..") else place.rstrip(b"/") + b"/" + name
-        else:
-            place, rest = b"/" if target.startswith(b"/") else place, target + b"/" + rest
-    return False
 
 
 def remember(world: World, way: Way, question: Question, found: Resolution, at: int) -> None:

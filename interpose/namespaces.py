@@ -28,9 +28,9 @@ class Mapping:
 def mapping_of(task: int, kind: str) -> Mapping:
     """The map of a task, `kind` uid or gid; empty where the task is gone.
 
-    The kernel shows ids of another namespace as the reader calls them, but those of the reader's own as its parent does.
-    Which of the two it is need not be asked: a map that reads as our own does has the same ids in both columns' ranges,
-    since what is mapped in a namespace below ours is known in ours.
+    The kernel shows ids of another namespace as the reader calls them, but those of the reader's own as its parent
+    does.  Which of the two it is need not be asked: a map that reads as our own does has the same ids in the ranges of
+    both columns, since what is mapped in a namespace below ours is known in ours.
     """
     theirs, ours = _read(task, kind), _read("self", kind)
     if ours is None:  # a kernel without user namespaces

@@ -112,7 +112,10 @@ class Server:
             "file_device": memory_device(),
             "standin_device": self.world.standins.device,
             "standin_mark": self.world.standins.mark,
-            "flags": _index.HEADER_HOST_PREFIX if self.world.host_has_prefix else 0,
+            "flags": _index.HEADER_HOST_PREFIX if self.world.home.has_prefix else 0,
+            "root_mount": self.world.home.root.mount,
+            "root_device": self.world.home.root.device,
+            "root_inode": self.world.home.root.inode,
         }
         for name, value in values.items():
             index.store(offset("header", name), width("header", name), value)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hepwrap.interpose.namespaces import mapping_of
 from hepwrap.vfs.resolve import Credentials, OsHost
@@ -47,15 +49,34 @@ def credentials_of(task: int, *, real: bool = False) -> Credentials:
     )
 
 
+class Root(NamedTuple):
+    """What a root is: id of its mount (0: unknown), which is one in one mount namespace only, device and inode."""
+
+    mount: int
+    device: int
+    inode: int
+
+
+def root_at(path: str) -> Root:
+    """What directory and which mount that is; OSError."""
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            mount = next((int(line.split()[1]) for line in file if line.startswith("mnt_id:")), 0)
+    finally:
+        os.close(fd)
+    return Root(mount, status.st_dev, status.st_ino)
+
+
 class TaskHost(OsHost):
     """The host as the task sees it: its /proc/self, its root, and virtual names where links lead to stand-ins.
 
-    `whose(status)` is the virtual path behind a stand-in, or None.
+    `whose(status)` is the virtual path behind a stand-in, or None; `home` is the root that this process sees.
     """
 
-    def __init__(self, task: int, whose: Callable[[os.stat_result], bytes | None]) -> None:
-        self._task, self._whose = task, whose
-        self._root: bytes | None = None
+    def __init__(self, task: int, whose: Callable[[os.stat_result], bytes | None], home: Root) -> None:
+        self._task, self._whose, self._home = task, whose, home
 
     def readlink(self, path: bytes) -> bytes | None:
         """As HostView."""
@@ -84,14 +105,12 @@ class TaskHost(OsHost):
 
     def _seen(self, path: bytes) -> bytes:
         """The path from here: below the task's root where that is another than ours."""
-        if self._root is None:
-            self._root = b"" if self._same_root() else b"/proc/%d/root" % self._task
-        return self._root + path if self._root else path
+        return path if self.root in (self._home, None) else b"/proc/%d/root" % self._task + path
 
-    def _same_root(self) -> bool:
+    @functools.cached_property
+    def root(self) -> Root | None:
+        """The task's root; None where we may not know."""
         try:
-            theirs, ours = os.stat(f"/proc/{self._task}/root"), os.stat("/")
-            same_mounts = os.stat(f"/proc/{self._task}/ns/mnt").st_ino == os.stat("/proc/self/ns/mnt").st_ino
+            return root_at(f"/proc/{self._task}/root")
         except OSError:
-            return True
-        return same_mounts and (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+            return None

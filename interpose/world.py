@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
+from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
 from hepwrap.vfs.index._index import Index
 from hepwrap.vfs.index.book import Book
@@ -51,8 +52,7 @@ class World:
         self.book = Book(index, resolver)
         self.magic, self.log = magic, log
         self.tally = Tally()
-        #: The host has a /cvmfs too: what the kernel finds there must not be believed.
-        self.host_has_prefix = os.path.lexists(resolver.mounts.prefix)
+        self.home = Home(resolver.mounts.prefix)
         self._objects: OrderedDict[int, int] = OrderedDict()
         self._most_objects = most_objects
         self._lock = threading.Lock()

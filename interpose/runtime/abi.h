@@ -70,12 +70,12 @@ enum {
     NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8,
     NR_pread64 = 17, NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
     NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_openat = 257, NR_newfstatat = 262,
-    NR_linkat = 265, NR_symlinkat = 266, NR_readlinkat = 267, NR_futimesat = 261, NR_utimensat = 280, NR_setxattrat = 463, NR_removexattrat = 466, NR_dup3 = 292, NR_execveat = 322, NR_openat2 = 437,
+    NR_linkat = 265, NR_symlinkat = 266, NR_readlinkat = 267, NR_futimesat = 261, NR_utimensat = 280, NR_setxattrat = 463, NR_removexattrat = 466, NR_dup3 = 292, NR_execveat = 322, NR_name_to_handle_at = 303, NR_openat2 = 437,
 };
 enum {
     EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EBADF = 9, EAGAIN = 11, EACCES = 13,
     EFAULT = 14, EEXIST = 17, EXDEV = 18, ENOTDIR = 20, EISDIR = 21, EINVAL = 22, ENFILE = 23, EMFILE = 24, EROFS = 30,
-    ERANGE = 34, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, ENODATA = 61, EOPNOTSUPP = 95,
+    ERANGE = 34, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, ENODATA = 61, EOVERFLOW = 75, EOPNOTSUPP = 95,
     ERESTARTSYS = 512,
 };
 enum {

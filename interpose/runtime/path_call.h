@@ -74,6 +74,13 @@ static inline long on_descriptor(void)
     return follow_target(TARGET(TARGET_ASK, 0));
 }
 
+/* What the kernel says of the path of the host that a virtual one leads to; STALE where it was the index that has named
+ * that path, and a link on it may have come to lead to us since. */
+static __attribute__((noinline)) long unless_led_back(long r)
+{
+    return !f->asked && doubtful(r) && could_be_ours(AT_FDCWD, TEXT_ARGUMENT(f->row->path), 1) ? STALE : r;
+}
+
 static __attribute__((noinline)) long path_call(const struct row *row)
 {
     const char *path = TEXT_ARGUMENT(row->path);
@@ -95,15 +102,16 @@ static __attribute__((noinline)) long path_call(const struct row *row)
     for (u32 tries = 0; tries < 4; tries++) {
         long r = follow_target(target);
         if (r == ASK_KERNEL) {
-            r = kernel_says(row);
+            r = unless_led_back(kernel_says(row));
             f->a[row->path] = (u64)path; /* the caller's registers are restored from here */
         }
-        if (r != OPEN_IT)
+        if (r != OPEN_IT && r != STALE)
             return r == -EROFS && wrong_times(row) ? -EINVAL : r;
-        r = open_certainly(at(index_of(), f->noted), standin_flags(), tries);
+        if (r == OPEN_IT)
+            r = open_certainly(at(index_of(), f->noted), standin_flags(), tries);
         if (r != STALE)
             return opened(r);
-        target = TARGET(TARGET_ASK, 0); /* it has gone, or this task cannot reach it by name */
+        target = TARGET(TARGET_ASK, 0); /* it has gone, or this task cannot reach it by name, or a link of the host's */
     }
     return -EIO;
 }

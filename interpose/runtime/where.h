@@ -126,10 +126,27 @@ static inline int could_be_ours(int dirfd, const char *path, int failed)
     return mentions_prefix(path) || (may_turn_off(dirfd, path) && !(failed && is_missing_on_host(dirfd, path)));
 }
 
+/* Does this task see the host that the server knows: the same mounts, and the same root?  An id of a mount is that of one
+ * namespace; name_to_handle_at(2) says it even where there is no room for the handle. */
+static __attribute__((noinline)) int is_at_home(void)
+{
+    union {
+        struct kernel_stat st;
+        struct { u64 handle; i32 mount; } at;
+    } root;
+    root.at.handle = 0;
+    if (raw5(NR_name_to_handle_at, AT_FDCWD, "/", &root.at.handle, &root.at.mount, 0) != -EOVERFLOW ||
+        (u64)root.at.mount != index_of()->root_mount)
+        return 0;
+    return raw4(NR_newfstatat, AT_FDCWD, "/", &root.st, 0) == 0 && root.st.st_dev == index_of()->root_device &&
+           root.st.st_ino == index_of()->root_inode;
+}
+
 /* A path of the host that the server has written down as the kernel's, else it is asked. */
 static __attribute__((noinline)) u64 known_to_be_host(const char *path, int follow)
 {
-    return path[0] == '/' && find_target(index_of(), 0, path, follow) == LET_KERNEL ? LET_KERNEL : TARGET(TARGET_ASK, 0);
+    int known = path[0] == '/' && find_target(index_of(), 0, path, follow) == LET_KERNEL;
+    return known && is_at_home() ? LET_KERNEL : TARGET(TARGET_ASK, 0);
 }
 
 /* First look.  *base: offset of the virtual directory that a relative path starts from, if that was looked up. */
