@@ -163,6 +163,13 @@ def test_the_default_of_a_signal_that_python_ignores_is_the_commands(both: Launc
     assert both.run("sh", "-c", f"kill -{number.value} $$").returncode == -number
 
 
+@pytest.mark.parametrize("name", ["PIPE", "XFSZ"])
+def test_a_command_is_told_by_env_to_ignore_what_python_ignores(both: Launches, name: str) -> None:
+    """The way that docs/processes.md names."""
+    done = both.run("env", f"--ignore-signal={name}", "sh", "-c", f"kill -{name} $$; echo alive")
+    assert done.stdout == "alive\n"
+
+
 @pytest.mark.xfail(
     strict=True,
     reason="Python ignores SIGPIPE and SIGXFSZ at its start and does not tell what they were: the default is restored",
