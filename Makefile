@@ -1,5 +1,6 @@
 # make test    the tests, against an installed hepwrap
 # make demo    a real job (Pythia 8) from a signed repository, compared with the native run
+# make races   the index under a race detector, a million names: some minutes
 # make venv    the environment of the tests        make lint    what CI checks besides the tests
 # make clean   forget all of it
 #
@@ -22,11 +23,14 @@ TEST_NEEDS := $(VENV)/.test-needs
 LINT_NEEDS := $(VENV)/.lint-needs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: test demo venv lint install clean
+.PHONY: test races demo venv lint install clean
 .DELETE_ON_ERROR:
 
 test: venv
 	$(BIN)/pytest -n $(WORKERS) -q $(PYTEST_ARGS)
+
+races: venv
+	$(BIN)/pytest -m long -q tests/races $(PYTEST_ARGS)
 
 venv: $(INSTALLED) $(TEST_NEEDS)
 
