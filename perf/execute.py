@@ -70,5 +70,13 @@ def succeed(done: Done, what: str) -> Done:
     """`done`, or HepwrapError with the last line of its errors."""
     if done.code != 0:
         lines = (done.errors.strip() or done.output.strip() or "it said nothing").splitlines()
-        raise HepwrapError(f"{what} ended with {done.code}: {lines[-1][:300]}")
+        how = f"was killed by {_signal_name(-done.code)}" if done.code < 0 else f"ended with {done.code}"
+        raise HepwrapError(f"{what} {how}: {lines[-1][:300]}")
     return done
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

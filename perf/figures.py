@@ -62,6 +62,19 @@ def growth(before: float, after: float) -> float:
 
 
 def differences(measured: dict[str, float], idle: dict[str, float]) -> dict[str, float]:
-    """Counters of a measured run without those of an idle one, for all that either of them names."""
+    """Counters of a measured run without those of an idle one, for all that either of them names.
+
+    Never less than 0: where processes race for first touches, one run may have a few more of them than another.
+    """
     names = sorted(measured.keys() | idle.keys())
-    return {name: measured.get(name, 0) - idle.get(name, 0) for name in names}
+    return {name: max(0, measured.get(name, 0) - idle.get(name, 0)) for name in names}
+
+
+def sums(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """Counters of two runs together."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in sorted(one.keys() | other.keys())}
+
+
+def fewest(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """The smaller count of each: what is counted by chance is only ever added."""
+    return {name: min(one.get(name, 0), other.get(name, 0)) for name in sorted(one.keys() | other.keys())}

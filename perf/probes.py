@@ -15,7 +15,7 @@ from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import Column, filled
 from hepwrap.perf.counters import read_counters
 from hepwrap.perf.execute import Done, Executor, succeed
-from hepwrap.perf.figures import differences
+from hepwrap.perf.figures import sums
 from hepwrap.perf.rows import Kind, Row
 
 Places = Mapping[str, str]
@@ -99,7 +99,7 @@ class Probe:
         for _ in range(max(1, iterations)):
             done, found = self._run(row, column, ("{tree}/bin/true-dynamic",), places)
             took.append(done.seconds * 1e9)
-            counters = differences(found, {name: -value for name, value in counters.items()})
+            counters = sums(counters, found)
         return Sample(sum(took), took[0], digest(""), counters if iterations else {})
 
     def _memory(self, row: Row, column: Column, iterations: int, places: Places) -> Sample:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from hepwrap.errors import HepwrapError
@@ -40,9 +42,15 @@ def bench(executor: Executor, directory: Path) -> Path:
 
 
 def compile_c(executor: Executor, sources: list[Path], target: Path, *more: str) -> None:
-    """Compile beside the target and rename, so that nobody meets half a program."""
+    """Compile under a name of our own beside the target and rename, so that nobody meets half a program."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(target.name + ".new")
-    command = [compiler(), *FLAGS, *more, "-o", str(unfinished), *map(str, sources)]
-    succeed(executor.run(command, os.environ, target.parent, _LIMIT), f"compiling {sources[0].name}")
-    unfinished.rename(target)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+    os.close(handle)
+    try:
+        command = [compiler(), *FLAGS, *more, "-o", name, *map(str, sources)]
+        succeed(executor.run(command, os.environ, target.parent, _LIMIT), f"compiling {sources[0].name}")
+        os.chmod(name, 0o755)
+        os.replace(name, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import NATIVE, Column
-from hepwrap.perf.figures import differences
+from hepwrap.perf.figures import differences, fewest
 from hepwrap.perf.probes import Sample
 from hepwrap.perf.results import FIRST, Cell, RowResult
 from hepwrap.perf.rows import Kind, Row
@@ -177,7 +177,8 @@ class Runner:
             return None
         cell.checksum = sample.checksum
         if cell.column.counts:
-            cell.counters = differences(dict(sample.counters), dict(cell.idle))
+            found = differences(dict(sample.counters), dict(cell.idle))
+            cell.counters = fewest(dict(cell.counters), found) if cell.counters else found
         return sample
 
 

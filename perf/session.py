@@ -61,6 +61,7 @@ class Session:
         """Tree, repository and programs, as far as they are not there."""
         program.compiler()  # Before anything is written: without one nothing can be measured.
         with work.locked(self.work):
+            program.bench(self.executor, self.work.programs)
             return work.prepare(
                 self.work,
                 PARTS,

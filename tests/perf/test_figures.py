@@ -7,7 +7,7 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hepwrap.perf.figures import Summary, changed, differences, growth, present, speed, summary
+from hepwrap.perf.figures import Summary, changed, differences, fewest, growth, present, speed, summary, sums
 
 TIMES = st.floats(min_value=1e-3, max_value=1e12, allow_nan=False)
 SAMPLES = st.lists(TIMES | st.none(), max_size=12)
@@ -91,5 +91,14 @@ COUNTERS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 10**9).map(
 def test_counters_of_the_row_and_of_the_idle_run_are_those_of_both(
     row: dict[str, float], idle: dict[str, float]
 ) -> None:
-    measured = {name: row.get(name, 0) + idle.get(name, 0) for name in row.keys() | idle.keys()}
-    assert differences(measured, idle) == {name: row.get(name, 0) for name in sorted(measured)}
+    assert differences(sums(row, idle), idle) == {name: row.get(name, 0) for name in sorted(row.keys() | idle.keys())}
+
+
+@given(COUNTERS, COUNTERS)
+def test_no_count_is_negative_and_the_fewest_is_no_more_than_either(
+    one: dict[str, float], other: dict[str, float]
+) -> None:
+    assert all(count >= 0 for count in differences(one, other).values())
+    found = fewest(one, other)
+    assert all(found[name] <= one.get(name, 0) and found[name] <= other.get(name, 0) for name in found)
+    assert fewest(one, one) == one
