@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from hepwrap.errnos import errno_of
 from hepwrap.errors import Denied, HepwrapError, NotFound, PathError, TooManyLinks
 from hepwrap.interpose import elf
-from hepwrap.interpose.answers import NATIVE, Answer, Way
+from hepwrap.interpose.answers import NATIVE, Answer, Way, remember, remember_error
 from hepwrap.interpose.firstline import HEAD_BYTES, MARK, parse_first_line
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import PLAN, target, target_errno
-from hepwrap.vfs.permissions import X_OK, access
+from hepwrap.vfs.permissions import X_OK, access, common
 from hepwrap.vfs.resolve import HostPath, Node
 
 #: How deep interpreters may nest: scripts before the program that is loaded in the end (exec_binprm()).
 MAXIMUM_DEPTH = 5
 COMM_BYTES = 15
-AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = 0x100, 0x1000
+AT_EMPTY_PATH = 0x1000
 EXECVE, EXECVEAT = 59, 322
 #: Since Linux 6.14 comm is the file's own name where execveat(2) was given a descriptor alone; else the descriptor's.
 COMM_IS_THE_FILES = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (6, 14)
@@ -48,6 +48,17 @@ class Program:
     words: tuple[bytes, ...] = ()
     #: True once the kernel could not have come to this file by itself.
     rerouted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """What an ELF file's PT_INTERP leads to, where the kernel would not come to it by that name."""
+
+    node: Node | None
+    #: Where a virtual name leads to a file of the host; empty: nothing for us to replace.
+    host: bytes
+    #: The same for everybody, wherever they are.
+    universal: bool
 
 
 class Executor:
@@ -96,7 +107,11 @@ class Executor:
             return Program(b"/dev/fd/%d" % fd, node, b"" if node else b"/proc/%d/fd/%d" % (question.task, fd))
         if question.number == EXECVEAT and not name.startswith(b"/") and question.arguments[0] < 1 << 31:
             name = b"/dev/fd/%d/%s" % (question.arguments[0], name)
-        found = way.resolve(follow=not flags & AT_SYMLINK_NOFOLLOW)
+        try:
+            found = way.resolve(question.follow)
+        except PathError as error:
+            remember_error(self._world, way, question, error)
+            raise
         if found is None:
             return None
         if isinstance(found.target, HostPath):
@@ -105,6 +120,8 @@ class Executor:
             )
         if found.target.entry.is_symlink:
             raise TooManyLinks(f"{os.fsdecode(name)} is a symbolic link")
+        if found.target.entry.is_file:
+            remember(self._world, way, question, found, self._world.book.inode(found.target))
         return Program(name, found.target, b"", rerouted=True)
 
     def _head(self, program: Program, question: Question) -> bytes | None:
@@ -167,9 +184,12 @@ class Executor:
         at = self._world.book.inode(program.node)
         fd = self._world.hold(at)
         try:
-            copy = self._copy(("virtual", at), fd, question, lambda: at)
+            loader = self._loader(fd, question)
+            copy = self._copy(("virtual", at), fd, loader, lambda: at)
         finally:
             os.close(fd)
+        if loader is None or loader.universal:
+            self._world.book.execute_by(at, copy or at)
         return self._plan(first, program, copy or at, question)
 
     def _host_copy(self, program: Program, question: Question) -> int:
@@ -181,34 +201,46 @@ class Executor:
             return 0
         try:
             status = os.fstat(fd)
+            loader = self._loader(fd, question)
             key = ("host", status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            return self._copy(key, fd, question, lambda: self._world.book.foreign(real_name(fd), status))
+            return self._copy(key, fd, loader, lambda: self._world.book.foreign(real_name(fd), status))
         finally:
             os.close(fd)
 
-    def _copy(self, key: object, fd: int, question: Question, inode: Callable[[], int]) -> int:
-        """An inode for the same program with its interpreter's name replaced, where that is virtual; else 0."""
+    def _loader(self, fd: int, question: Question) -> Loader | None:
+        """What PT_INTERP names; None: there is no such name, or the kernel is right about it."""
         name = elf.interpreter(fd)
         if name is None:
-            return 0
+            return None
         way = Way(self._world, question, name, question.base, question.start)
         try:
             found = way.resolve(follow=True)
         except PathError:
-            return 0
-        if found is None or not isinstance(found.target, Node):
+            return Loader(None, b"", universal=False)
+        if found is None:
+            return None if name.startswith(b"/") else Loader(None, b"", universal=False)
+        universal = found.universal and name.startswith(b"/")
+        if isinstance(found.target, Node):
+            self._check(found.target, question)
+            attributes = found.target.mount.attributes(found.target.entry)
+            return Loader(found.target, b"", universal and common(attributes, X_OK) is True)
+        return Loader(None, found.target.path if way.key is not None else b"", universal)
+
+    def _copy(self, key: object, fd: int, loader: Loader | None, inode: Callable[[], int]) -> int:
+        """An inode for the same program with its interpreter's name replaced, where the kernel would not come to it."""
+        if loader is None or (loader.node is None and not loader.host):
             return 0
         if key not in self._copies:
-            self._copies[key] = self._make_copy(fd, found.target, question, inode())
+            self._copies[key] = self._make_copy(fd, loader, inode())
         return self._copies[key]
 
-    def _make_copy(self, fd: int, interpreter: Node, question: Question, shown: int) -> int:
-        self._check(interpreter, question)
-        loader = self._world.book.inode(interpreter)
-        held = self._world.hold(loader)  # kept open: the copy names it
-        copy = elf.with_interpreter(fd, b"/proc/%d/fd/%d" % (os.getpid(), held))
+    def _make_copy(self, fd: int, loader: Loader, shown: int) -> int:
+        name = loader.host
+        if loader.node is not None:
+            held = self._world.hold(self._world.book.inode(loader.node))  # kept open: the copy names it
+            name = b"/proc/%d/fd/%d" % (os.getpid(), held)
         at = self._world.book.copy_of(shown)
-        self._world.adopt(at, copy)
+        self._world.adopt(at, elf.with_interpreter(fd, name))
         return at
 
     def _plan(self, first: Program, program: Program, at: int, question: Question) -> int:

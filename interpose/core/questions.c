@@ -254,11 +254,8 @@ static void execute(struct tracer *tracer, pid_t id, struct user_regs_struct *re
 {
     struct task *task = task_of(tracer, id);
     uint64_t index = tracer->base + IMAGE_SPAN;
-    struct plan plan = {0};
-    if (regs->rbx != (uint64_t)-1)
-        remote_read(id, index + regs->r12, &plan, sizeof plan);
     if (task)
-        task->fame = (struct fame){plan.execfn_at ? index + plan.execfn_at : 0, plan.comm_at ? index + plan.comm_at : 0};
+        task->fame = regs->rbx == (uint64_t)-1 ? (struct fame){0} : (struct fame){index + regs->r12, index + regs->r13};
     regs->orig_rax = regs->rbx;
     regs->rax = 0;
 }

@@ -28,18 +28,19 @@ static inline long upcall(u64 base, u64 second_base, u64 why, long *ticket)
     return result;
 }
 
-/* The tracer learns which plan is carried out by this call, and makes it. */
-static inline long tell(u64 number, u64 plan, u64 a, u64 b, u64 c, u64 d)
+/* The tracer learns what a program will be called that this call executes, and makes it. */
+static inline long tell(u64 number, u64 execfn, u64 comm, u64 a, u64 b, u64 c, u64 d)
 {
     long result;
     u64 rdi = a, rsi = b, rdx = c;
     register u64 r10 __asm__("r10") = d;
     register u64 r8 __asm__("r8") = AT_EMPTY_PATH;
-    register u64 r12 __asm__("r12") = plan;
+    register u64 r12 __asm__("r12") = execfn;
+    register u64 r13 __asm__("r13") = comm;
     register u64 r14 __asm__("r14") = REASON_EXECUTE;
     __asm__ volatile("syscall"
                      : "=a"(result)
-                     : "0"((u64)UPCALL_NUMBER), "D"(rdi), "S"(rsi), "d"(rdx), "r"(r10), "r"(r8), "b"(number), "r"(r12), "r"(r14)
+                     : "0"((u64)UPCALL_NUMBER), "D"(rdi), "S"(rsi), "d"(rdx), "r"(r10), "r"(r8), "b"(number), "r"(r12), "r"(r13), "r"(r14)
                      : "rcx", "r11", "memory");
     return result;
 }

@@ -47,15 +47,21 @@ static inline long execute_natively(int dirfd, const char *path, int flags)
     return STALE; /* the path may lead to us, or its interpreter may */
 }
 
-/* The call that executes, made by the tracer out of a stop in which it hears of the plan; returns only on failure, and
- * then the tracer must forget it. */
-static __attribute__((noinline)) long perform(u64 number, u64 file, const char *empty)
+/* The call that executes, made by the tracer out of a stop in which it hears of the names; returns only on failure, and
+ * then the tracer must forget them.  By descriptor: what was opened has been seen to be right, and cannot change any more. */
+static __attribute__((noinline)) long perform(long fd, u64 argv, u64 execfn, u64 comm)
 {
-    const struct plan *plan = at(index_of(), f->noted);
-    u64 argv = plan->argv_at ? (u64)at(index_of(), plan->argv_at) : f->a[f->row->path + 1], environment = f->a[f->row->path + 2];
-    long r = tell(number, f->noted, file, number == NR_execve ? argv : (u64)empty, number == NR_execve ? environment : argv,
-                  environment);
-    tell((u64)-1, 0, 0, 0, 0, 0);
+    long r = tell(NR_execveat, execfn, comm, (u64)fd, (u64)"", argv, f->a[f->row->path + 2]);
+    tell((u64)-1, 0, 0, 0, 0, 0, 0);
+    raw1(NR_close, fd);
+    return r;
+}
+
+static __attribute__((noinline)) long perform_by_path(const struct plan *plan, u64 argv)
+{
+    long r = tell(NR_execve, plan->execfn_at, plan->comm_at, (u64)at(index_of(), plan->path_at), argv,
+                  f->a[f->row->path + 2], 0);
+    tell((u64)-1, 0, 0, 0, 0, 0, 0);
     return r;
 }
 
@@ -63,14 +69,47 @@ static __attribute__((noinline)) long perform(u64 number, u64 file, const char *
 static inline long execute_plan(u32 tries)
 {
     const struct plan *plan = at(index_of(), f->noted);
-    if (!plan->inode_at)
-        return perform(NR_execve, (u64)at(index_of(), plan->path_at), 0);
-    long fd = open_certainly(at(index_of(), plan->inode_at), O_PATH | O_CLOEXEC, tries);
+    long fd = 0;
+    if (plan->inode_at) {
+        fd = open_certainly(at(index_of(), plan->inode_at), O_PATH | O_CLOEXEC, tries);
+        if (fd < 0)
+            return fd;
+        plan = at(index_of(), f->noted);
+    }
+    u64 argv = plan->argv_at ? (u64)at(index_of(), plan->argv_at) : f->a[f->row->path + 1];
+    return plan->inode_at ? perform(fd, argv, plan->execfn_at, plan->comm_at) : perform_by_path(plan, argv);
+}
+
+/* Where `path`, which leads to `target`, is written down as the name of something: then no plan is needed to say what the
+ * program was executed as.  0: nowhere. */
+static __attribute__((noinline)) u64 own_name_of(const char *path)
+{
+    u64 target = find_target(index_of(), 0, path, 0);
+    if (TARGET_KIND(target) != TARGET_INODE)
+        return 0;
+    const struct inode *inode = inode_at(target);
+    return length_of(path) == inode->path_length && same(path, at(index_of(), inode->path_at), inode->path_length) ?
+           inode->path_at : 0;
+}
+
+/* A virtual program that has been executed before, by somebody: nobody is asked again.  STALE: somebody must be. */
+static inline long execute_known(u64 target, const char *path)
+{
+    const struct inode *inode = inode_at(target);
+    u64 program = (inode->st_mode & S_IFMT) == S_IFREG ? LOAD(inode->listing_at) : 0;
+    if (!program || !(inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED)))
+        return STALE;
+    f->noted = own_name_of(path);
+    if (!f->noted)
+        return STALE;
+    long fd = open_certainly(at(index_of(), program), O_PATH | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
-    long r = perform(NR_execveat, (u64)fd, ""); /* what was opened has been seen to be right, and cannot change any more */
-    raw1(NR_close, fd);
-    return r;
+    u32 last = 0;
+    for (u32 i = 0; path[i]; i++)
+        if (path[i] == '/')
+            last = i + 1;
+    return perform(fd, f->a[f->row->path + 1], f->noted, f->noted + last);
 }
 
 static __attribute__((noinline)) long execute(void)
@@ -82,6 +121,8 @@ static __attribute__((noinline)) long execute(void)
     if (TARGET_KIND(target) == TARGET_ERRNO)
         return -(long)TARGET_VALUE(target);
     long r = target == LET_KERNEL ? execute_natively(dirfd_of(f->row), path, flags) : STALE;
+    if (TARGET_KIND(target) == TARGET_INODE && *path == '/' && !flags)
+        r = execute_known(target, path);
     if (r != STALE)
         return r;
     if (f->row->dirfd < 6 || *path != '/') {
@@ -89,7 +130,7 @@ static __attribute__((noinline)) long execute(void)
         f->base = dir ? offset_of(dir) : 0;
     }
     for (u32 tries = 0; tries < 4; tries++) {
-        target = ask(f->base, 0, (tries ? REASON_STALE : REASON_ASK) | 1 << 8, 0);
+        target = ask(f->base, 0, (tries ? REASON_STALE : REASON_ASK) | (u64)f->follow << 8, 0);
         if (target == TARGET(TARGET_ERRNO, EINTR)) { /* exec is not interrupted: its callers do not expect it */
             tries--;
             continue;

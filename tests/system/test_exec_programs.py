@@ -5,6 +5,7 @@ The kernel's own word: the same command on the same tree on disk, as the same or
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.guests import Guests
-from tests.helpers.programs import Pair, assert_equal, script, told
+from tests.helpers.programs import Pair, assert_equal, fill, script, told
 
-PROGRAMS = ["bin/told", "bin/told-static", "bin/told-by-own-loader", "links/relative", "links/absolute", "links/script"]
+PROGRAMS = [
+    "bin/told", "bin/told-static", "bin/told-by-own-loader", "bin/told-by-host-loader",
+    "links/relative", "links/absolute", "links/script",
+]  # fmt: skip
 SCRIPTS = [
     "shell", "virtual", "static", "own-loader", "argument", "blanks", "tabs", "no-newline", "no-newline-argument",
     "carriage-return", "zero-byte", "env", "env-S", "busybox", "not-utf8",
 ]  # fmt: skip
+ODD_SPELLINGS = ["bin//told", "bin/./told", "links/../bin/told", "./bin/told"]
 FAILURES = [
     "not/empty", "not/garbage", "not/text", "not/no-interpreter", "not/just-the-mark", "not/only-blanks",
     "not/missing-interpreter",
@@ -52,6 +57,21 @@ def test_a_program_is_told_what_the_kernel_would_tell_it(pair: Pair, guests: Gue
     for name, text in in_every_way(pair, guests, PROGRAMS).items():
         assert b"exit 0" in text, name
         assert b"argv[2]=|" in text or name.endswith("script"), name
+
+
+def test_a_program_that_was_executed_before_is_told_the_same_without_a_question(pair: Pair) -> None:
+    """By its own name or by a link's; a name that is spelled in another way is asked about."""
+    told, questions = [], []
+    for rounds in ("1", "1 2 3"):
+        report = pair.launcher.home / "questions.json"
+        loop = f'for round in {rounds}; do for name; do "{{top}}/$name" one; done; done'
+        command = ["sh", "-c", loop, "sh", *PROGRAMS[:-1]]
+        told.append(pair.assert_same(command))
+        pair.launcher.having(f"--stats={report}").ok(*fill(command, pair.top))
+        questions.append(json.loads(report.read_text())["questions"]["execve"])
+    assert told[1] == told[0] * 3
+    assert questions[1] - questions[0] == 0
+    pair.assert_same(["sh", "-c", 'for name; do "{top}/$name" one; done', "sh", *ODD_SPELLINGS * 2])
 
 
 def test_a_script_reaches_its_interpreter_in_every_way(pair: Pair, guests: Guests) -> None:

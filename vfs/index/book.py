@@ -34,6 +34,7 @@ FIRST_MINOR = 0xC5000
 FIRST_MOUNT_ID = 0xC5000
 
 _SEQUENCE, _DESCRIPTOR = offset("inode", "sequence"), offset("inode", "descriptor")
+_LISTING = offset("inode", "listing_at")
 #: Numbers of what has no inode in the index: a hash of its name, apart from all that are counted.
 _HASHED = 1 << 62
 #: Nodes kept to be found again at once.
@@ -306,6 +307,10 @@ class Book:
     def is_listed(self, at: int) -> bool:
         """Whether the directory has a listing in the index."""
         return self._field(at, "listing_at") != 0
+
+    def execute_by(self, at: int, program: int) -> None:
+        """Say that whoever may execute the file whose inode lies at `at` executes the stand-in of `program`."""
+        self.index.store(at + _LISTING, 8, program)
 
     # Stand-ins.
 
