@@ -115,7 +115,7 @@ def locked(work: Work) -> Iterator[None]:
     try:
         for place in (work.root, work.programs, work.runs, work.root / "home"):
             place.mkdir(parents=True, exist_ok=True)
-        lock = os.open(work.root / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(work.root / f"{work.scratch}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise HepwrapError(f"{error.filename}: {error.strerror}; name another place by --work") from None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from hepwrap.perf.session import Session
 from hepwrap.perf.work import Made, Work
 from tests.front.conftest import cli
+from tests.helpers.needs import lacking
 from tests.helpers.small_tree import SMALL
 
 __all__ = ["cli"]
@@ -19,12 +19,9 @@ __all__ = ["cli"]
 
 @pytest.fixture
 def needs_matplotlib() -> None:
-    """Skips aloud where matplotlib is missing; in CI, which installs it, that is a failure."""
+    """The plots' library, which CI installs."""
     if find_spec("matplotlib") is None:
-        message = "matplotlib is missing: pip install 'hepwrap[perf]'"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking("matplotlib is missing: pip install 'hepwrap[perf]'")
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,18 @@ import pytest
 
 from hepwrap.perf.columns import Column, usual
 from hepwrap.perf.macros import COMMANDS, LAUNCHES, ROWS
+from hepwrap.perf.parts import PARTS
 from hepwrap.perf.probes import Probe, Sample
 from hepwrap.perf.results import FIRST, RowResult
 from hepwrap.perf.rows import LOOPS, Kind, Row
 from hepwrap.perf.runner import NOTHING, Plan, Runner
 from hepwrap.perf.session import Session
 from hepwrap.perf.work import Made
+from tests.helpers.needs import lacking
 
 #: One or two operations of each row, once.
 ONCE = Plan(rounds=1, loop_seconds=1e-6, command_seconds=1e-6)
+STACKS = {part.name for part in PARTS if part.is_stack}
 #: Rows whose loop may leave the program's own process: they start processes.
 STARTS = {"exec-dynamic", "exec-static", "exec-dynamic-host"}
 
@@ -55,8 +58,10 @@ def measure(session: Session, probe: Remembering, row: Row) -> dict[str, RowResu
 def check(session: Session, made: Made, probe: Remembering, row: Row) -> dict[str, RowResult]:
     """Measured in all columns with equal answers; skips a row that cannot be measured on this machine."""
     reason = session.why_not(row, made, {row.name})
+    if reason and (row.job or STACKS & set(row.parts)):
+        pytest.skip(reason)  # Hundreds of megabytes; measured where somebody has prepared them.
     if reason:
-        pytest.skip(reason)
+        lacking(reason)
     found = measure(session, probe, row)
     result = found[row.name]
     assert result.missing == ""
