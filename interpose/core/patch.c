@@ -210,6 +210,8 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
     *ended = 0;
     if (!tracer->patching || !task || !task->space)
         return regs->rip;
+    if ((regs->orig_rax == SYS_execve || regs->orig_rax == SYS_execveat) && task->space->sharers == 1)
+        return regs->rip; /* what would be changed is about to be gone: of a fork's child mostly */
     struct patching p = {tracer, task->space, id, regs, ended};
     struct site *site = find_site(task->space, at);
     if (site && !site->back)
