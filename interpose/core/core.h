@@ -121,7 +121,7 @@ struct task {
     struct handlers *handlers;
     struct process *process;
     struct fame fame;           /* of the plan that it is executing */
-    struct injection *injection; /* NULL but from an exec to the program's first instruction */
+    struct injection *injection; /* from an exec to the program's first instruction, or to the first stop after it */
     struct redirected {         /* the last call that came by a trap: stack pointer, way back, signal mask */
         uint64_t stack, back, mask;
     } last;
@@ -167,7 +167,8 @@ int install_filter(uint64_t base, uint64_t image_bytes);
 /* remote.c */
 long remote_text(pid_t task, uint64_t address, char *to, size_t limit); /* bytes without NUL, -errno */
 long remote_read(pid_t task, uint64_t address, void *to, size_t bytes);
-int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes);
+int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes); /* also where the task may not write */
+int remote_write(pid_t task, uint64_t address, const void *from, size_t bytes); /* cheaper, where it may */
 uint64_t number_in_status(pid_t task, const char *field, int base); /* of /proc/PID/status; 0 where there is none */
 
 /* questions.c */
@@ -181,8 +182,11 @@ void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 
 /* inject.c: maps the runtime into a new program.  false: it cannot be served, tracer->failure says why. */
 bool inject_begin(struct tracer *tracer, struct task *task); /* at PTRACE_EVENT_EXEC */
-bool inject_stopped(struct task *task, const struct user_regs_struct *regs); /* at a seccomp stop before it has ended */
-bool inject_fault(struct task *task); /* at a fault before it has ended, which is delivered */
+/* At a seccomp stop: is it one of ours, before the program has begun? */
+bool inject_is_at(struct task *task, const struct user_regs_struct *regs);
+bool inject_stopped(struct task *task, const struct user_regs_struct *regs); /* at such a stop */
+bool inject_has_fault(struct task *task); /* at a fault: has it come before the program? */
+bool inject_fault(struct task *task); /* at such a one, which is delivered */
 void inject_free(struct task *task);
 
 /* gift.c: a copy of a descriptor of that task, or a negative errno. */

@@ -3,10 +3,12 @@
  * Nobody waits here: a step sets registers and lets the task go on, the loop comes back at its next stop.  At the event
  * the registers are those of the new program already; only execve's own result (0 in rax) is still to come.  A routine
  * is written over the first instructions: it opens the image, maps it, and jumps to the image's bootstrap, which maps
- * the index.  Both end in the reserved system call, which always stops.  Signals are blocked meanwhile; those that
- * cannot be act as always.
+ * the index and lets the program begin: the event was the only stop (the filter lets the open through).  What the tracer
+ * has to do itself ends in the reserved system call, which always stops.  A new program has no handlers, so signals act
+ * as always: they end it, stop it, or do nothing.
  *
- *     event: routine written -> the end: all is as the kernel had made it (its open is let through by the filter)
+ *     event: routine written -> the program begins
+ *     sites to patch, or a page that can be written to: a second stop, and there all is made as it was
  *     not to be opened by name: socketpair, recvmsg, close, close (gift.c), then it goes on with mapping
  *     no descriptor or no room left: the limit is raised (limits.c), then the same once more
  */
@@ -52,8 +54,11 @@ __asm__(".section .rodata\n"
         "    syscall\n"
         "    int3\n" /* only where a filter of the program's own has kept that call from us */
         "hepwrap_routine_end:\n"
+        "    .quad 0\n"
         ".text\n");
 #define ROUTINE_BYTES ((size_t)(hepwrap_routine_end - hepwrap_routine))
+#define TEXT_BYTES ((ROUTINE_BYTES + 7) & ~7UL) /* whole words: there are zeros behind it */
+#define BELOW_BYTES 64
 #define AT_LABEL(in, label) ((in)->place + (uint64_t)((label) - hepwrap_routine))
 #define USER32_CS 0x23
 #define PAGE 4096UL
@@ -78,6 +83,13 @@ bool inject_refuse(struct injection *in, const char *what, int64_t code)
     snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s; %s", in->owner->id,
              what, strerror((int)-code), advice(code));
     return false;
+}
+
+/* All that a program is given is its stack pointer; anything else, should a kernel give it one day, we put there. */
+static bool begins_with_nothing(const struct user_regs_struct *r)
+{
+    return !(r->rbx | r->rcx | r->rdx | r->rsi | r->rdi | r->rbp | r->r8 | r->r9 | r->r10 | r->r11 | r->r12 | r->r13 |
+             r->r14 | r->r15);
 }
 
 /* Where setting registers fails the task has been killed, which the loop will hear. */
@@ -121,7 +133,7 @@ static struct user_regs_struct ready_to_map(const struct injection *in)
     regs.r12 = in->tracer->base + in->tracer->head->bootstrap;
     regs.r13 = UPCALL_NUMBER;
     regs.r14 = in->tracer->window | (in->area_bytes && !in->area_wish ? WANT_AREA : 0);
-    regs.r15 = in->owner->fame.comm;
+    regs.r15 = in->fame.comm;
     return regs;
 }
 
@@ -136,7 +148,7 @@ static void set_execfn(const struct injection *in)
             zeros += !words[i++];
         for (; zeros == 2 && i + 1 < count; i += 2) {
             if (words[i] == AT_EXECFN)
-                remote_poke(in->owner->id, at + 8 * (uint64_t)i + 8, &in->owner->fame.execfn, 8);
+                remote_poke(in->owner->id, at + 8 * (uint64_t)i + 8, &in->fame.execfn, 8);
             if (words[i] == AT_EXECFN || words[i] == AT_NULL)
                 return;
         }
@@ -147,13 +159,10 @@ static void set_execfn(const struct injection *in)
 /* Everything as the kernel had made it. */
 static void restore(struct injection *in)
 {
-    pid_t task = in->owner->id;
-    remote_poke(task, in->place, in->kept, sizeof in->kept);
-    ptrace(PTRACE_SETSIGMASK, task, sizeof in->mask, &in->mask);
+    remote_poke(in->owner->id, in->place, in->kept, TEXT_BYTES);
     limits_restore(in);
     in->saved.rax = 0;
     set(in, &in->saved);
-    in->owner->fame = (struct fame){0};
     inject_free(in->owner);
 }
 
@@ -187,8 +196,6 @@ static bool area_mapped(struct injection *in, const struct user_regs_struct *reg
 /* All is mapped, but for an area that should lie at a certain place. */
 static bool served(struct injection *in, const struct user_regs_struct *regs)
 {
-    if (in->owner->fame.execfn)
-        set_execfn(in);
     if (in->area_bytes && in->area_wish)
         return inject_call(in, area_mapped, SYS_mmap, in->area_wish, in->area_bytes, PROT_READ | PROT_EXEC,
                            MAP_PRIVATE | MAP_ANONYMOUS);
@@ -219,12 +226,17 @@ bool inject_map(struct injection *in)
     return set(in, &regs);
 }
 
-/* The name stands behind the routine. */
+/* What lies below the new program's stack pointer, where nothing is yet. */
+struct below {
+    char name[BELOW_BYTES - 8];
+    uint64_t entry;
+};
+
 static struct user_regs_struct ready_to_open(const struct injection *in)
 {
     struct user_regs_struct regs = ready_to_map(in);
     regs.rip = in->place;
-    regs.rdi = AT_LABEL(in, hepwrap_routine_end);
+    regs.rdi = in->saved.rsp - sizeof(struct below);
     regs.rsi = O_RDONLY | O_CLOEXEC;
     regs.rdx = UPCALL_NUMBER; /* for the filter */
     return regs;
@@ -248,28 +260,26 @@ static bool opened_and_mapped(struct injection *in, const struct user_regs_struc
  * can be executed there the program's own first step is a fault, which it will have. */
 static bool write_routine(struct injection *in)
 {
-    unsigned char text[BORROWED] = {0};
-    uint64_t last = (in->saved.rip & ~(PAGE - 1)) + PAGE - BORROWED;
+    struct below below = {.entry = in->saved.rip};
+    uint64_t last = (in->saved.rip & ~(PAGE - 1)) + PAGE - sizeof in->kept;
     pid_t task = in->owner->id;
     in->place = in->saved.rip < last ? in->saved.rip : last;
-    memcpy(text, hepwrap_routine, ROUTINE_BYTES);
-    snprintf((char *)text + ROUTINE_BYTES, sizeof text - ROUTINE_BYTES, "/proc/%u/fd/%d", in->tracer->index->server,
-             in->tracer->image_fd);
+    snprintf(below.name, sizeof below.name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
     return remote_read(task, in->place, in->kept, sizeof in->kept) == sizeof in->kept &&
-           remote_poke(task, in->place, text, sizeof text) == 0;
+           remote_write(task, in->saved.rsp - sizeof below, &below, sizeof below) == 0 &&
+           remote_poke(task, in->place, hepwrap_routine, TEXT_BYTES) == 0;
 }
 
 bool inject_begin(struct tracer *tracer, struct task *task)
 {
-    static const uint64_t all = ~0UL;
     struct injection *in = calloc(1, sizeof *in);
     inject_free(task);
     task->injection = in;
     if (!in)
         return false;
-    *in = (struct injection){.tracer = tracer, .owner = task, .then = opened_and_mapped};
-    if (ptrace(PTRACE_GETREGS, task->id, NULL, &in->saved) < 0 ||
-        ptrace(PTRACE_GETSIGMASK, task->id, sizeof in->mask, &in->mask) < 0)
+    *in = (struct injection){.tracer = tracer, .owner = task, .fame = task->fame, .then = opened_and_mapped};
+    task->fame = (struct fame){0};
+    if (ptrace(PTRACE_GETREGS, task->id, NULL, &in->saved) < 0)
         return true; /* killed */
     if (in->saved.cs == USER32_CS)
         return inject_refuse(in, "it is a 32-bit program", -ENOEXEC);
@@ -280,18 +290,52 @@ bool inject_begin(struct tracer *tracer, struct task *task)
         inject_free(task); /* it begins where it has no memory */
         return true;
     }
+    if (in->fame.execfn)
+        set_execfn(in);
     size_t skip = in->saved.rip - in->place;
     uint64_t key = memory_key(in->kept + skip, sizeof in->kept - skip);
     in->area_bytes = patch_wishes(tracer, task, in->saved.rip, key, &in->area_wish);
-    ptrace(PTRACE_SETSIGMASK, task->id, sizeof all, (void *)&all);
     struct user_regs_struct regs = ready_to_open(in);
+    if (!in->area_bytes && begins_with_nothing(&in->saved))
+        regs.r14 |= ALONE;
     return set(in, &regs);
+}
+
+static bool in_bootstrap(const struct injection *in, uint64_t address)
+{
+    const struct image_head *head = in->tracer->head;
+    return address - in->tracer->base >= head->bootstrap && address - in->tracer->base < head->code;
+}
+
+bool inject_is_at(struct task *task, const struct user_regs_struct *regs)
+{
+    struct injection *in = task->injection;
+    if (regs->orig_rax == UPCALL_NUMBER &&
+        (regs->rip == AT_LABEL(in, hepwrap_routine_end) - 1 || in_bootstrap(in, regs->rip)))
+        return true;
+    inject_free(task); /* the program has begun */
+    return false;
 }
 
 bool inject_stopped(struct task *task, const struct user_regs_struct *regs)
 {
+    return task->injection->then(task->injection, regs);
+}
+
+/* Once the program has begun there are other bytes where the routine was. */
+bool inject_has_fault(struct task *task)
+{
     struct injection *in = task->injection;
-    return regs->orig_rax == UPCALL_NUMBER ? in->then(in, regs) : true; /* else it is the open, which the kernel shall do */
+    struct user_regs_struct regs;
+    unsigned char now[PAGE];
+    if (ptrace(PTRACE_GETREGS, task->id, NULL, &regs) == 0 &&
+        (in_bootstrap(in, regs.rip) ||
+         (regs.rip - in->place < ROUTINE_BYTES &&
+          remote_read(task->id, in->place, now, ROUTINE_BYTES) == (long)ROUTINE_BYTES &&
+          !memcmp(now, hepwrap_routine, ROUTINE_BYTES))))
+        return true;
+    inject_free(task);
+    return false;
 }
 
 bool inject_fault(struct task *task)

@@ -14,7 +14,7 @@ struct injection {
     struct tracer *tracer;
     struct task *owner;
     struct user_regs_struct saved;
-    uint64_t mask;              /* of blocked signals */
+    struct fame fame;           /* of the plan that has led here */
     uint64_t place;             /* where the routine lies */
     unsigned char kept[BORROWED]; /* what was there before */
     uint64_t area_wish;         /* where stubs for what is known of the program shall be, 0: anywhere */

@@ -81,7 +81,7 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
     if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0)
         return;
     struct task *new = task_of(tracer, task);
-    if (new && new->injection) {
+    if (new && new->injection && inject_is_at(new, &regs)) {
         end_unless(tracer, task, inject_stopped(new, &regs));
         go_on(task, 0);
         return;
@@ -221,7 +221,7 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
         break;
     }
     struct task *new = task_of(tracer, task);
-    if (new && new->injection && is_fault(signal))
+    if (new && new->injection && is_fault(signal) && inject_has_fault(new))
         end_unless(tracer, task, inject_fault(new));
     else if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
         return;

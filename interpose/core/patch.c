@@ -228,15 +228,16 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
 size_t patch_wishes(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, uint64_t *wish)
 {
     const struct program *program = tracer->patching && task->space ? memory_of_program(tracer, key) : NULL;
-    bool pays = false;
+    uint32_t paying = 0;
     if (!program)
         return 0;
     task->space->program = key;
     task->space->entry = entry;
     *wish = wish_for(entry);
     for (uint32_t i = 0; i < program->count; i++)
-        pays |= memory_pays(program, &program->sites[i]);
-    return pays && !tracer->strangers ? AREA_BYTES : 0;
+        paying += memory_pays(program, &program->sites[i]);
+    uint32_t stops = *wish ? 2 : 1; /* that it takes to write them; each site saves one */
+    return paying > stops && !tracer->strangers ? AREA_BYTES : 0;
 }
 
 /* Nothing has run yet, so any site may be changed whose bytes are those that were seen before. */

@@ -62,6 +62,13 @@ long remote_text(pid_t task, uint64_t address, char *to, size_t limit)
     return -ENAMETOOLONG;
 }
 
+int remote_write(pid_t task, uint64_t address, const void *from, size_t bytes)
+{
+    struct iovec local = {(void *)(uintptr_t)from, bytes}, remote = {(void *)address, bytes};
+    ssize_t got = process_vm_writev(task, &local, 1, &remote, 1, 0);
+    return got == (ssize_t)bytes ? 0 : remote_poke(task, address, from, bytes);
+}
+
 int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes)
 {
     for (size_t done = 0; done < bytes; done += 8) {

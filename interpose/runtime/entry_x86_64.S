@@ -90,14 +90,17 @@ hepwrap_fault:
     mov $-14, %rax
     jmp hepwrap_leave
 
-/* After an exec, stackless, in the steps of the routine that mapped the image (core/inject.c): rbx, rbp = its address and
- * length, r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, and perhaps WANT_AREA, r15 = the new name
- * of the task, or 0.
+/* After an exec, in the steps of the routine that mapped the image (core/inject.c): rbx, rbp = its address and length,
+ * r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, and perhaps WANT_AREA or ALONE, r15 = the new name
+ * of the task, or 0, rcx = a place in the routine.
  * Ends in a stop with mmap's result in r12, and that for the area in r14; the descriptor is closed where the first went
- * well. */
+ * well.  ALONE, it ends in the program, whose first instruction stands below the stack pointer: the page that the routine
+ * was written to becomes what the file has, unless it can be written to. */
 hepwrap_bootstrap:
     mov $9, %eax
     lea (%rbx, %rbp), %rdi
+    mov %rcx, %rbx
+    mov %r14, %r13
     mov %r14, %rsi
     and $-4096, %rsi
     mov $1, %edx
@@ -109,8 +112,8 @@ hepwrap_bootstrap:
     mov $3, %eax
     mov %r8, %rdi
     syscall
-    test $WANT_AREA, %r14b
-    mov $0, %r14d
+    xor %r14d, %r14d
+    test $WANT_AREA, %r13b
     jz 2f
     mov $9, %eax
     xor %edi, %edi
@@ -122,7 +125,7 @@ hepwrap_bootstrap:
     syscall
     mov %rax, %r14
 2:  test %r15, %r15
-    jz 1f
+    jz 3f
     mov $157, %eax
     mov $15, %edi
     mov %r15, %rsi
@@ -130,6 +133,40 @@ hepwrap_bootstrap:
     xor %r10d, %r10d
     xor %r8d, %r8d
     syscall
+3:  test $ALONE, %r13b
+    jz 1f
+    mov $158, %eax /* arch_prctl(ARCH_GET_FS): can its result be stored there? */
+    mov $0x1003, %edi
+    mov %rbx, %rsi
+    syscall
+    test %rax, %rax
+    jz 1f
+    mov $28, %eax /* madvise(MADV_DONTNEED) */
+    mov -8(%rsp), %rdi
+    and $-4096, %rdi
+    mov $4096, %esi
+    mov $4, %edx
+    syscall
+    test %rax, %rax
+    jnz 1f
+    xor %ebx, %ebx
+    xor %ecx, %ecx
+    xor %edx, %edx
+    xor %esi, %esi
+    xor %edi, %edi
+    xor %ebp, %ebp
+    xor %r8d, %r8d
+    xor %r9d, %r9d
+    xor %r10d, %r10d
+    xor %r11d, %r11d
+    xor %r12d, %r12d
+    xor %r13d, %r13d
+    xor %r14d, %r14d
+    xor %r15d, %r15d
+    lea -8(%rsp), %rsp
+    push $0
+    popf
+    ret
 1:  mov $UPCALL_NUMBER, %eax
     syscall
     int3

@@ -35,9 +35,11 @@ enum reason {
 #define FRAME_BACK 88
 #define FRAME_BYTES 264
 
-/* Bytes of an area of stubs (core/patch.c), and the bit beside the length of the index that asks the bootstrap for one. */
+/* Bytes of an area of stubs (core/patch.c), and the bits beside the length of the index that the bootstrap knows: it shall
+ * map such an area; nothing is left to be done but what it can do itself. */
 #define AREA_BYTES 0x10000
 #define WANT_AREA 1
+#define ALONE 2
 
 /* Words at the head of the image, after the header's magic: offsets of what the tracer jumps to. */
 #define IMAGE_MAGIC 0x31676d6970776568UL
@@ -47,7 +49,7 @@ struct image_head {
     unsigned int entry;     /* a caught system call: rax number, rcx return address */
     unsigned int fault;     /* r15 frame: returns -EFAULT */
     unsigned int mend;      /* r15 frame: sets a signal that the kernel has reset, and the mask; then -EFAULT */
-    unsigned int bootstrap; /* maps the index after an exec, ends in UPCALL_NUMBER */
+    unsigned int bootstrap; /* maps the index after an exec, ends in the program or in UPCALL_NUMBER */
     unsigned int code;      /* from here on r15 is the frame, and a fault is a bad pointer; before, the stack's end */
     unsigned int size;      /* of the whole image */
 };

@@ -17,11 +17,6 @@ from tests.helpers.guests import Guests
 from tests.helpers.launches import PYTHON, Launches, one_sentence
 from tests.helpers.unprivileged import Unprivileged
 
-#: Tracer stops of one exec: the event, and the end of the injection.
-STOPS = 2
-#: What the rest of that exec costs a program that begins with nothing patched: the call, caught, and its question.
-CALL = 2
-
 #: Where the host has one of its own the kernel's success is not believed, and every exec is asked about (decision 4).
 on_a_host_without_prefix = pytest.mark.skipif(
     os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about"
@@ -40,8 +35,8 @@ def launches(served: FaultyRepository) -> Launches:
 
 
 @pytest.mark.parametrize("static", [True, False])
-def test_an_exec_is_two_stops(launches: Launches, guests: Guests, static: bool) -> None:
-    """And one more for a static program of which call sites are known."""
+def test_an_exec_is_one_stop(launches: Launches, guests: Guests, static: bool) -> None:
+    """One more where call sites are known, and another where their stubs must lie near to a static program."""
     stops, known = {}, {}
     for times in (10, 30):
         report = launches.home / f"stats-{times}"
@@ -51,7 +46,7 @@ def test_an_exec_is_two_stops(launches: Launches, guests: Guests, static: bool) 
         stops[times] = tracer["stops"] - tracer["redirects"] - tracer["upcalls"]
         known[times] = tracer["known"]
     learned = known[30] > known[10]
-    assert stops[30] - stops[10] == 20 * (STOPS + (static and learned))
+    assert stops[30] - stops[10] == 20 * (1 + learned + (learned and static))
 
 
 @pytest.mark.parametrize("how", ["plain", "trap-ignored", "trap-blocked", "trap-pending", "timers", "all-blocked"])
@@ -106,6 +101,13 @@ def test_a_program_begins_wherever_it_begins_natively(launches: Launches, name: 
     assert done.stdout == f"{status}\n{status}\n"
     assert "cannot be served" not in done.stderr
     assert launches.run(program).returncode == expected
+
+
+def test_the_first_instruction_finds_what_it_finds_natively(launches: Launches, guests: Guests) -> None:
+    """Registers, flags, text, mask; also once call sites of that program are known."""
+    program = guests.path("first_steps")
+    done = launches.run("sh", "-c", "for i in 1 2 3 4 5; do $0; done", program)
+    assert done.stdout == natively(launches, program).stdout * 5 != ""
 
 
 def test_a_program_that_nobody_may_read_is_one_sentence(launches: Launches, guests: Guests) -> None:
