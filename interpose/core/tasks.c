@@ -90,6 +90,8 @@ struct task *task_begins(struct tracer *tracer, pid_t id)
     if (!task)
         return NULL;
     release(task);
+    task->last = (struct redirected){0};
+    task->passed = (struct passed){0};
     task->space = made(sizeof *task->space);
     task->handlers = made(sizeof *task->handlers);
     task->process = made(sizeof *task->process);
