@@ -6,7 +6,7 @@ Owns that way and nothing of what is held besides.  Must not know limits of the 
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -39,6 +39,19 @@ class Recipe:
         filling.check(self.parts, self.size, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A file of `size` bytes that `write` puts into the descriptor it is given."""
+
+    key: Hashable
+    name: str
+    size: int
+    write: Callable[[int], None]
+
+    def check(self) -> None:
+        """Nothing can be said before it is there."""
+
+
 class Maker:
     """Makes files, several of them and several parts of each at once."""
 
@@ -46,15 +59,18 @@ class Maker:
         self._objects = objects
         self._filler = filling.Filler()
 
-    def make(self, recipe: Recipe) -> MemoryFile:
+    def make(self, recipe: Recipe | Writing) -> MemoryFile:
         """The sealed file; nothing remains where that fails.
 
-        Raises OSError where the kernel lacks something, and what Objects raises.
+        Raises OSError where the kernel lacks something, and what Objects or the writer raise.
         """
         fd = sealed.create(recipe.name)
         try:
             os.ftruncate(fd, recipe.size)
-            self._filler.run(recipe.parts, partial(self._write, fd, recipe))
+            if isinstance(recipe, Writing):
+                recipe.write(fd)
+            else:
+                self._filler.run(recipe.parts, partial(self._write, fd, recipe))
         except BaseException:
             os.close(fd)
             raise

@@ -26,7 +26,7 @@ from hepwrap.cache import sealed
 from hepwrap.cache.budget import Budget
 from hepwrap.cache.eviction import Allowed, Ledger, Use
 from hepwrap.cache.inflight import Inflight
-from hepwrap.cache.making import Maker, Recipe
+from hepwrap.cache.making import Maker, Recipe, Writing
 from hepwrap.cache.objects import Objects
 from hepwrap.cache.parts import Part
 from hepwrap.cache.refusal import LACKS, no_room
@@ -104,7 +104,14 @@ class MemoryFiles:
         Raises what Objects raises, CorruptObject for parts that do not fit together, and NoRoom where the kernel
         gives no memory or descriptor although everything that may has left.
         """
-        recipe = Recipe(key, self._name(key), size, limit, parts, fetcher)
+        return self._open(Recipe(key, self._name(key), size, limit, parts, fetcher), pinned)
+
+    def write(self, key: Hashable, *, size: int, write: Callable[[int], None], pinned: bool = False) -> MemoryFile:
+        """As `open`, of what is no object's: `write(descriptor)` makes its `size` bytes; it may raise what it likes."""
+        return self._open(Writing(key, self._name(key), size, write), pinned)
+
+    def _open(self, recipe: Recipe | Writing, pinned: bool) -> MemoryFile:
+        key = recipe.key
         for _ in range(TRIES):
             file = self._found(key, pinned)
             if file is not None:
@@ -158,7 +165,7 @@ class MemoryFiles:
 
     # Making.
 
-    def _make(self, recipe: Recipe) -> MemoryFile:
+    def _make(self, recipe: Recipe | Writing) -> MemoryFile:
         """Done by one asker while the others wait."""
         file = self._found(recipe.key, pinned=False)
         if file is not None:
@@ -173,7 +180,7 @@ class MemoryFiles:
             raise
         return self._settle(file)
 
-    def _make_with_room(self, recipe: Recipe) -> MemoryFile:
+    def _make_with_room(self, recipe: Recipe | Writing) -> MemoryFile:
         """Where the kernel lacks something, again after evicting more and more, until nothing is left to evict."""
         while True:
             try:

@@ -56,19 +56,24 @@ def interpreter(fd: int) -> bytes | None:
     return os.pread(fd, found[2], found[1]).partition(b"\0")[0] or None
 
 
-def with_interpreter(fd: int, name: bytes) -> int:
-    """A sealed memory file with the same program and another interpreter: its name is appended, one header changed."""
+def write_with_interpreter(source: int, size: int, name: bytes, copy: int) -> None:
+    """Write the same program with another interpreter: its name after the `size` bytes, and one header changed.
+
+    EOFError where the source has become shorter, or no program any more.
+    """
     from hepwrap.cache import sealed
 
-    found = _interpreter_segment(fd)
-    assert found is not None, "the caller has seen its interpreter"
-    copy = sealed.create("hepwrap-exec")
     done = 0
-    while part := os.pread(fd, _CHUNK, done):
+    while done < size:
+        part = os.pread(source, min(_CHUNK, size - done), done)
+        if not part:
+            raise EOFError("the program has been cut off")
         sealed.write_all(copy, part, done)
         done += len(part)
+    found = _interpreter_segment(copy)
+    if found is None:
+        raise EOFError("the program has been replaced")
     sealed.write_all(copy, name + b"\0", done)
-    segment = list(_SEGMENT.unpack(os.pread(fd, _SEGMENT.size, found[0])))
+    segment = list(_SEGMENT.unpack(os.pread(copy, _SEGMENT.size, found[0])))
     segment[2], segment[5], segment[6] = done, len(name) + 1, len(name) + 1
     sealed.write_all(copy, _SEGMENT.pack(*segment), found[0])
-    return sealed.seal(copy, "hepwrap-exec").fd

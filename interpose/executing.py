@@ -7,6 +7,7 @@ the plan that is made here.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import struct
@@ -17,7 +18,9 @@ from hepwrap.errnos import errno_of
 from hepwrap.errors import Denied, HepwrapError, NotFound, PathError, TooManyLinks
 from hepwrap.interpose import elf
 from hepwrap.interpose.answers import NATIVE, Answer, Way, remember, remember_error
+from hepwrap.interpose.copies import Changing, Copies
 from hepwrap.interpose.firstline import HEAD_BYTES, MARK, parse_first_line
+from hepwrap.interpose.plans import AskedAnew, Plans
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of
 from hepwrap.interpose.world import World
@@ -60,6 +63,11 @@ class Loader:
     #: The same for everybody, wherever they are.
     universal: bool
 
+    @property
+    def named(self) -> Node | bytes:
+        """What a copy of the program has to name; empty: nothing."""
+        return self.node or self.host
+
 
 class Executor:
     """Plans for the execs of one launch.
@@ -75,10 +83,13 @@ class Executor:
     ) -> None:
         self._world, self._complain = world, complain
         self._index_address = base + _index.IMAGE_SPAN
-        self._copies: dict[object, int] = {}
+        self._copies = Copies(world)
+        self._plans = Plans(world.index)
+        self._names: dict[bytes, int] = {}
 
     def answer(self, question: Question) -> Answer:
         """The plan, or the errno; NATIVE where the kernel can do it alone."""
+        self._plans.begin(question.task, question)
         program = self._find(question)
         if program is None:
             return NATIVE, None
@@ -185,12 +196,12 @@ class Executor:
         fd = self._world.hold(at)
         try:
             loader = self._loader(fd, question)
-            copy = self._copy(("virtual", at), fd, loader, lambda: at)
+            copy = self._copies.of_virtual(at, fd, loader.named) if loader and loader.named else at
         finally:
             os.close(fd)
         if loader is None or loader.universal:
-            self._world.book.execute_by(at, copy or at)
-        return self._plan(first, program, copy or at, question)
+            self._world.book.execute_by(at, copy)
+        return self._plan(first, program, copy, question)
 
     def _host_copy(self, program: Program, question: Question) -> int:
         """The inode of a copy, where a host file has an interpreter that is virtual; 0: it has not."""
@@ -200,10 +211,10 @@ class Executor:
         except OSError:
             return 0
         try:
-            status = os.fstat(fd)
             loader = self._loader(fd, question)
-            key = ("host", status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            return self._copy(key, fd, loader, lambda: self._world.book.foreign(real_name(fd), status))
+            return self._copies.of_host(fd, loader.named) if loader and loader.named else 0
+        except Changing:
+            raise _Busy(f"{os.fsdecode(program.name)} is being written") from None
         finally:
             os.close(fd)
 
@@ -226,45 +237,38 @@ class Executor:
             return Loader(found.target, b"", universal and common(attributes, X_OK) is True)
         return Loader(None, found.target.path if way.key is not None else b"", universal)
 
-    def _copy(self, key: object, fd: int, loader: Loader | None, inode: Callable[[], int]) -> int:
-        """An inode for the same program with its interpreter's name replaced, where the kernel would not come to it."""
-        if loader is None or (loader.node is None and not loader.host):
-            return 0
-        if key not in self._copies:
-            self._copies[key] = self._make_copy(fd, loader, inode())
-        return self._copies[key]
-
-    def _make_copy(self, fd: int, loader: Loader, shown: int) -> int:
-        name = loader.host
-        if loader.node is not None:
-            held = self._world.hold(self._world.book.inode(loader.node))  # kept open: the copy names it
-            name = b"/proc/%d/fd/%d" % (os.getpid(), held)
-        at = self._world.book.copy_of(shown)
-        self._world.adopt(at, elf.with_interpreter(fd, name))
-        return at
-
     def _plan(self, first: Program, program: Program, at: int, question: Question) -> int:
-        """The record that the runtime performs, and what the task is to be called afterwards."""
-        index, book = self._world.index, self._world.book
-        argv = 0
-        if program.words:
-            argv = self._argv(program.words, question)
-        called = own_name(program) if is_by_descriptor(question) and COMM_IS_THE_FILES else first.name
-        plan = PLAN.pack(
-            path_at=book.text(program.host),
-            argv_at=argv,
-            inode_at=at,
-            execfn_at=book.text(first.name),
-            comm_at=book.text(called.rpartition(b"/")[2][:COMM_BYTES]),
-        )
-        return target(_index.TARGET_PLAN, index.append(plan))
+        """The record that the runtime performs, and what the task is to be called afterwards.
 
-    def _argv(self, words: tuple[bytes, ...], question: Question) -> int:
-        """A new argv in the index: our words, then the caller's own pointers from argv[1] on."""
-        book = self._world.book
-        pointers = [self._index_address + book.text(word) for word in words]
-        pointers += (question.argv or ())[1:]
-        return self._world.index.append(struct.pack(f"<{len(pointers) + 1}Q", *pointers, 0))
+        The new program may read its AT_EXECFN as long as it lives: that name stays, all else goes with the call.
+        """
+        called = own_name(program) if is_by_descriptor(question) and COMM_IS_THE_FILES else first.name
+        texts = [program.host, called.rpartition(b"/")[2][:COMM_BYTES], *program.words]
+        rest = (question.argv or ())[1:] if program.words else ()
+        pointers = len(program.words) + len(rest) + 1 if program.words else 0
+        text_at = PLAN.size + 8 * pointers
+        execfn = self._name(first.name)
+
+        def build(block: int) -> bytes:
+            places = [*itertools.accumulate((len(text) + 1 for text in texts), initial=block + text_at)]
+            plan = PLAN.pack(
+                path_at=places[0],
+                argv_at=block + PLAN.size if pointers else 0,
+                inode_at=at,
+                execfn_at=execfn,
+                comm_at=places[1],
+            )
+            words = [self._index_address + place for place in places[2:-1]]
+            argv = struct.pack(f"<{pointers}Q", *words, *rest, 0) if pointers else b""
+            return plan + argv + b"".join(text + b"\0" for text in texts)
+
+        size = text_at + sum(len(text) + 1 for text in texts)
+        return target(_index.TARGET_PLAN, self._plans.write(question.task, question, size, build))
+
+    def _name(self, name: bytes) -> int:
+        """Where that name stands in the index, once and for good."""
+        at = self._names.get(name)
+        return at if at is not None else self._names.setdefault(name, self._world.index.append(name))
 
 
 class _NotExecutable(PathError):
@@ -277,9 +281,23 @@ def _denied(node: Node) -> HepwrapError:
     return Denied(f"{os.fsdecode(node.path)} is no regular file: it cannot be executed")
 
 
+class _Busy(PathError):
+    """ETXTBSY: somebody writes to the program."""
+
+    universal = False
+
+
+#: EINTR: an exec that is told so asks again.
+_ERRNO_OF: dict[type[BaseException], int] = {
+    _NotExecutable: errno.ENOEXEC,
+    _Busy: errno.ETXTBSY,
+    AskedAnew: errno.EINTR,
+}
+
+
 def exec_errno(error: BaseException) -> int:
     """The errno of a failed exec."""
-    return errno.ENOEXEC if isinstance(error, _NotExecutable) else errno_of(error)
+    return _ERRNO_OF.get(type(error)) or errno_of(error)
 
 
 def refused(error: BaseException) -> Answer:
@@ -308,8 +326,3 @@ def name_will_be_gone(question: Question) -> bool:
     except OSError:
         return False
     return bool(int(flags, 8) & os.O_CLOEXEC)
-
-
-def real_name(fd: int) -> bytes:
-    """The canonical path of an open file of the host."""
-    return os.readlink(b"/proc/self/fd/%d" % fd)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import os
 import socket
 
+from hepwrap.errors import StaleHandle
 from hepwrap.interpose.answers import Answer
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
@@ -19,7 +21,10 @@ from hepwrap.vfs.index.layout import target_errno
 def give(world: World, question: Question) -> Answer:
     """Open the stand-in of the inode at `question.base` with `question.flags` and send it; closes the socket."""
     with socket.socket(fileno=question.socket) as link:
-        held = world.hold(question.base)
+        try:
+            held = world.hold(question.base)
+        except StaleHandle:  # the call is to be answered anew
+            return target_errno(errno.ESTALE), None
         try:
             fd = os.open(f"/proc/self/fd/{held}", question.flags | os.O_CLOEXEC)
         finally:

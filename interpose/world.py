@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
+from hepwrap.errors import StaleHandle
 from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
 from hepwrap.vfs.index._index import Index
@@ -61,23 +62,39 @@ class World:
         """See to it that something stands for the inode at `at`: made, filled, and written down in the index."""
         os.close(self.hold(at))
 
+    def stand_in_written(self, at: int, size: int, write: Callable[[int], None]) -> None:
+        """The same for a copy made for executing; where it is not there `write(descriptor)` makes its `size` bytes."""
+        file = self.files.pin(at) or self.files.write(at, size=size, write=write, pinned=True)
+        try:
+            self._publish(at, file)
+        finally:
+            self.files.unpin(at)
+
     def hold(self, at: int) -> int:
-        """As `stand_in`; a descriptor of the stand-in that is the caller's, whatever is evicted meanwhile."""
+        """As `stand_in`; a descriptor of the stand-in that is the caller's, whatever is evicted meanwhile.
+
+        StaleHandle for a copy that has been evicted: only who knows what it was made of can make it again.
+        """
         mode, link = self.book.shape(at)
-        foreign = self.book.is_foreign(at)
-        if stat.S_ISREG(mode) and not foreign and (node := self.book.node(at)):
-            return self._hold_file(at, node)
+        if stat.S_ISREG(mode):
+            file = self._pinned(at)
+            try:
+                self._publish(at, file)
+                return os.dup(file.fd)
+            finally:
+                self.files.unpin(at)
         with self._lock:
-            if not foreign and at not in self._objects:
+            if at not in self._objects:
                 self._leave_room()
                 self._adopt(at, self.standins.make(mode, link))
             self._objects.move_to_end(at)
             return os.dup(self._objects[at])
 
-    def adopt(self, at: int, fd: int) -> None:
-        """Let `fd` stand for the inode for as long as the job lasts (a copy made for executing)."""
-        with self._lock:
-            self._adopt(at, fd)
+    def keep(self, at: int) -> int:
+        """The server's own descriptor of the file of a repository; it and its number stay as long as the job lasts."""
+        file = self._pinned(at)
+        self._publish(at, file)
+        return file.fd
 
     def _adopt(self, at: int, fd: int) -> None:
         self.standins.give_mark(fd)
@@ -88,10 +105,7 @@ class World:
     def _leave_room(self) -> None:
         """Descriptors of directories are a quarter of all at most; who still has one open keeps it."""
         while len(self._objects) >= max(16, self._most_objects()):
-            oldest = next((at for at in self._objects if not self.book.is_foreign(at)), None)
-            if oldest is None:
-                return
-            fd = self._objects.pop(oldest)
+            oldest, fd = self._objects.popitem(last=False)
             self.book.drop_standin(oldest)
             os.close(fd)
 
@@ -117,11 +131,17 @@ class World:
         finally:
             os.close(fd)
 
-    def _hold_file(self, at: int, node: Node) -> int:
+    def _pinned(self, at: int) -> MemoryFile:
+        """The memory file of an inode; it cannot be evicted before all is done: its number would be another's then."""
+        file = self.files.pin(at)
+        if file is not None:
+            return file
+        node = self.book.node(at)
+        if node is None:
+            raise StaleHandle("a copy of a program has left memory; it is made again when it is executed")
         repository = node.mount.repository
         assert repository is not None, "only directories are synthetic"
-        # Pinned, so that it cannot be evicted before all is done: its number would stand there when it is another's.
-        file = self.files.pin(at) or self.files.open(
+        return self.files.open(
             at,
             size=node.entry.size,
             parts=repository.parts(node.entry),
@@ -129,10 +149,8 @@ class World:
             limit=repository.settings.max_object_bytes,
             pinned=True,
         )
-        try:
-            if self.book.descriptor_of(at) != file.fd:
-                self.standins.give_mark(file.fd)
-                self.book.set_standin(at, file.fd, file.device, file.inode)
-            return os.dup(file.fd)
-        finally:
-            self.files.unpin(at)
+
+    def _publish(self, at: int, file: MemoryFile) -> None:
+        if self.book.descriptor_of(at) != file.fd:
+            self.standins.give_mark(file.fd)
+            self.book.set_standin(at, file.fd, file.device, file.inode)

@@ -44,7 +44,7 @@ static __attribute__((noinline)) long hand_over(const struct inode *inode, int f
         r = receive(pair[0], flags & O_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
     if (r < 0) {
         raw1(NR_close, pair[0]);
-        return r;
+        return r == -ESTALE ? STALE : r; /* it has been evicted, and is made again with another answer */
     }
     long fd = raw3(NR_dup3, r, pair[0], flags & O_CLOEXEC); /* over the socket: the number open would have given */
     raw1(NR_close, r);

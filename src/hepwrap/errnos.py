@@ -29,6 +29,7 @@ ERRNO_OF: dict[type[errors.HepwrapError], int] = {
     errors.FetchFailed: errno.EIO,
     errors.MissingObject: errno.EIO,
     errors.NoRoom: errno.ENOMEM,
+    errors.StaleHandle: errno.ESTALE,
     errors.Unsupported: errno.ENOSYS,
     errors.UsageError: errno.EINVAL,
     errors.ConfigurationError: errno.EIO,

@@ -117,6 +117,10 @@ class NoRoom(HepwrapError):
     """No memory, or no descriptor, is left to hold an opened file; says which limit to raise."""
 
 
+class StaleHandle(HepwrapError):
+    """What stood for something has left memory, and only who asks for it anew can have it made again."""
+
+
 class Unsupported(HepwrapError):
     """A documented feature of the format or of the kernel that hepwrap does not serve."""
 

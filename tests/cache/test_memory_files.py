@@ -410,3 +410,34 @@ def test_a_name_is_optional() -> None:
     file = files.open(("any", 1), size=7, parts=[Part(ref, 0, 7)], fetcher=fetcher, limit=LIMIT)
     assert os.readlink(f"/proc/self/fd/{file.fd}").startswith("/memfd:hepwrap")
     files.close()
+
+
+def test_a_file_that_is_written_is_like_any_other(make_store: MakeStore) -> None:
+    """Counted, joined, evicted, and made anew when it is asked for again."""
+    store = make_store(bytes=100)
+    written: list[int] = []
+
+    def write(fd: int) -> None:
+        written.append(os.pwrite(fd, b"w" * 60, 0))
+
+    file = store.files.write("written", size=60, write=write)
+    assert store.files.write("written", size=60, write=write) is file
+    assert (os.pread(file.fd, 100, 0), os.fstat(file.fd).st_mode & 0o777) == (b"w" * 60, 0o555)
+    store.put("other", b"o" * 50)
+    store.open("other")
+    assert ([file.key for file in store.evicted], store.files.counters.bytes_held) == (["written"], 50)
+    store.files.write("written", size=60, write=write)
+    assert written == [60, 60]
+
+
+def test_a_writer_that_fails_leaves_nothing(make_store: MakeStore) -> None:
+    store = make_store()
+
+    def fail(fd: int) -> None:
+        raise EOFError("no more")
+
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(EOFError, match="no more"):
+        store.files.write("written", size=60, write=fail)
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert (store.files.peek("written"), store.files.counters.failed) == (None, 1)
