@@ -107,7 +107,7 @@ def test_the_first_instruction_finds_what_it_finds_natively(launches: Launches, 
     """Registers, flags, text, mask; also once call sites of that program are known."""
     program = guests.path("first_steps")
     done = launches.run("sh", "-c", "for i in 1 2 3 4 5; do $0; done", program)
-    assert done.stdout == natively(launches, program).stdout * 5 != ""
+    assert done.stdout == launches.native(program).stdout * 5 != ""
 
 
 def test_a_program_that_nobody_may_read_is_one_sentence(launches: Launches, guests: Guests) -> None:
