@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError, InvalidOperation, NoAttribute, NotFound, PathError
@@ -18,8 +19,9 @@ from hepwrap.interpose.world import World
 from hepwrap.interpose.writing import verdict_on_two, verdict_on_write
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
-from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only
+from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only, owns
 from hepwrap.vfs.resolve import MAXIMUM_LINKS, PATH_BYTES, HostPath, Node, Resolution
+from hepwrap.vfs.rules import AS_EVER
 
 NATIVE = target(_index.TARGET_NATIVE)
 #: Flags of open(2) that say more than "read it", as far as they matter to who may.
@@ -49,8 +51,9 @@ class Way:
         """The path from the root; None where only the kernel knows where it starts."""
         if path is None:
             return self.start_node.path if self.start_node else None
-        if path.startswith(b"/"):
+        if path.startswith(b"/") and not self.question.rules.in_root:
             return path
+        path = path.lstrip(b"/")
         if self.start_node is not None:
             return self.start_node.path + b"/" + path if path else self.start_node.path
         if start is None or not start.startswith(b"/") or start.endswith(b" (deleted)"):
@@ -60,11 +63,11 @@ class Way:
 
     @property
     def key(self) -> bytes | None:
-        """The name under which the answer may be written down: only what starts below the prefix.
+        """The name to write the answer down under: only what starts below the prefix, and is walked as ever.
 
         None also where not everybody may come by that name: what is above a descriptor does not count for who has it.
         """
-        if self.absolute is None or not self.path:
+        if self.absolute is None or not self.path or self.question.rules != AS_EVER:
             return None
         if not self.path.startswith(b"/") and self._base and not self.world.book.is_searched(self._base):
             return None
@@ -78,20 +81,29 @@ class Way:
             return None
         if not self.path and self.start_node is not None:  # what a descriptor names
             return Resolution(self.start_node, universal=True)
-        resolve, resolver = self.world.resolver.resolve, self.world.resolver
-        relative = self.start_node is not None and self.path is not None and not self.path.startswith(b"/")
-        path, start = (self.path or b".", self.start_node) if relative else (self.absolute, None)
+        path, start = self._walk()
+        resolve = partial(
+            self.world.resolver.resolve, path, follow=follow, host=self.host, start=start, rules=self.question.rules
+        )
         try:
-            found = resolve(path, follow=follow, host=self.host, start=start)
+            found = resolve()
         except PathError as error:
             if error.universal:
                 raise
-            credentials = credentials_of(self.question.task, real=real)
-            return resolver.resolve(path, follow=follow, host=self.host, start=start, credentials=credentials)
-        if found.universal:
-            return found
-        credentials = credentials_of(self.question.task, real=real)
-        return resolver.resolve(path, follow=follow, host=self.host, start=start, credentials=credentials)
+            return resolve(credentials=credentials_of(self.question.task, real=real))
+        return found if found.universal else resolve(credentials=credentials_of(self.question.task, real=real))
+
+    def _walk(self) -> tuple[bytes, Node | HostPath | None]:
+        """The path to be resolved, and where from; None: from the root."""
+        assert self.absolute is not None
+        path, rules = self.path or b".", self.question.rules
+        if path.startswith(b"/") and not rules.in_root:
+            return path, None
+        if self.start_node is not None:
+            return path, self.start_node
+        if rules != AS_EVER and self._start is not None:
+            return path, HostPath(self._start)
+        return self.absolute, None
 
 
 def answer_path(
@@ -135,9 +147,13 @@ def on_host(world: World, way: Way, question: Question, place: HostPath, univers
     """
     home = world.home
     if place.path == way.absolute and way.key is None:
-        if home.has_prefix and way.path == place.path and way.host.root == home.root and home.is_settled(place.path):
+        settled = home.has_prefix and question.rules == AS_EVER and way.path == place.path
+        if settled and way.host.root == home.root and home.is_settled(place.path):
             world.book.enter(place.path, question.follow, NATIVE)
         return NATIVE
+    if question.rules.scoped:  # from the host's directory that the call names, as the call has it
+        start = question.start or b"/"
+        return target(_index.TARGET_HOST, world.book.text(place.path[len(start) :].lstrip(b"/") or b"."))
     word = target(_index.TARGET_HOST, world.book.text(place.path))
     if way.key is not None and universal and not home.has_prefix:
         world.book.enter(way.key, question.follow, word)
@@ -173,7 +189,7 @@ def list_quietly(world: World, at: int) -> None:
 
 def known(world: World, question: Question) -> int:
     """What the index says by now, as the runtime would find it: others may have asked meanwhile."""
-    if not question.path or not (question.base or question.path.startswith(b"/")):
+    if not question.path or not (question.base or question.path.startswith(b"/")) or question.rules != AS_EVER:
         return 0
     base = 0 if question.path.startswith(b"/") else question.base
     return world.index.lookup(base, question.path, question.follow)
@@ -241,7 +257,10 @@ def on_open(world: World, question: Question) -> Answer:
         return target_errno(refusal), None
     if not flags & os.O_PATH and not node.entry.is_symlink:
         want = {os.O_RDONLY: R_OK, os.O_WRONLY: W_OK}.get(flags & os.O_ACCMODE, R_OK | W_OK)
-        access(node.mount.attributes(node.entry), credentials_of(question.task), want)
+        attributes, credentials = node.mount.attributes(node.entry), credentials_of(question.task)
+        access(attributes, credentials, want)
+        if flags & os.O_NOATIME and not owns(attributes, credentials):
+            return target_errno(errno.EPERM), None
     return opened(world, at)
 
 
@@ -270,11 +289,12 @@ def names_directory(way: Way) -> bool:
             return False
         if found is None or not isinstance(found.target, Node):
             return False
-        node = found.target
-        if not node.entry.is_symlink or not way.question.follow:
+        node, rules = found.target, way.question.rules
+        if not node.entry.is_symlink or not way.question.follow or rules.no_symlinks:
             return False
         link = node.mount.target_of(node.entry)
-        way = way.beside(link if link.startswith(b"/") else os.path.dirname(node.path) + b"/" + link)
+        there = os.path.dirname(node.path) if rules == AS_EVER else above or b"/" * path.startswith(b"/") or b"."
+        way = way.beside(link if link.startswith(b"/") else there + b"/" + link)
     return False
 
 

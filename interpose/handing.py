@@ -26,7 +26,8 @@ def give(world: World, question: Question) -> Answer:
         except StaleHandle:  # the call is to be answered anew
             return target_errno(errno.ESTALE), None
         try:
-            fd = os.open(f"/proc/self/fd/{held}", question.flags | os.O_CLOEXEC)
+            name = f"/proc/self/fd/{held}" + ("/." if question.flags & os.O_NOFOLLOW else "")  # else it is a link
+            fd = os.open(name, question.flags | os.O_CLOEXEC)
         finally:
             os.close(held)
         try:

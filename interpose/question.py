@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hepwrap.vfs.rules import AS_EVER, Rules
+
 REASON_STALE, REASON_GIVE = 1, 2
 
 
@@ -14,9 +16,11 @@ class Question:
     #: Mailbox for the answer, and the thread (its task id) that waits there.
     slot: int
     task: int
-    #: REASON_..., whether a last symbolic link is followed, and the call's flags wherever they stood.
+    #: REASON_..., whether a last symbolic link is followed, how the path is walked, and the call's flags wherever they
+    #: stood.
     reason: int
     follow: bool
+    rules: Rules
     flags: int
     number: int
     arguments: tuple[int, ...]
@@ -41,4 +45,5 @@ class Question:
     ) -> Question:  # fmt: skip
         """From what `_core.Tracer.next` gives."""
         slot, task, why, *rest = raw
-        return cls(slot, task, why & 0xFF, bool(why >> 8 & 1), why >> 32 & 0xFFFFFFFF, *rest)  # type: ignore[arg-type]
+        rules = Rules.of(why >> 16 & 0xFFFF) if why >> 16 & 0xFFFF else AS_EVER
+        return cls(slot, task, why & 0xFF, bool(why >> 8 & 1), rules, why >> 32 & 0xFFFFFFFF, *rest)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hepwrap.interpose.namespaces import mapping_of
 from hepwrap.vfs.resolve import Credentials, OsHost
 
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER = 1, 2, 3
 _SELF = re.compile(rb"/proc/(self|thread-self)(/|$)")
 _LINKS = re.compile(rb"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/(?:exe|cwd|root|fd/\d+)")
 
@@ -33,7 +33,7 @@ def credentials_of(task: int, *, real: bool = False) -> Credentials:
     gid = int(status.get("Gid", "65534\t" * 4).split()[column])
     groups = frozenset(map(int, status.get("Groups", "").split()))
     capabilities = int(status.get("CapPrm" if real else "CapEff", "0"), 16)
-    if not capabilities & (1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH):
+    if not capabilities & (1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH | 1 << CAP_FOWNER):
         return Credentials(uid, gid, groups)
     uids = mapping_of(task, "uid")
     if real and uid != uids.root():  # access_override_creds()
@@ -44,6 +44,7 @@ def credentials_of(task: int, *, real: bool = False) -> Credentials:
         groups,
         dac_override=bool(capabilities >> CAP_DAC_OVERRIDE & 1),
         dac_read_search=bool(capabilities >> CAP_DAC_READ_SEARCH & 1),
+        fowner=bool(capabilities >> CAP_FOWNER & 1),
         uids=uids.outside(),
         gids=mapping_of(task, "gid").outside(),
     )

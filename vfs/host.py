@@ -6,7 +6,12 @@ Owns the questions.  Must not answer for the kernel: whatever a question cannot 
 from __future__ import annotations
 
 import os
+import re
 from typing import Protocol
+
+_MAGIC = re.compile(
+    rb"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/(?:cwd|exe|root|fd/\d+|ns/\w+|map_files/[0-9a-f-]+)"
+)
 
 
 class HostView(Protocol):
@@ -23,6 +28,10 @@ class HostView(Protocol):
 
     def is_searchable(self, path: bytes) -> bool:
         """Whether `path` is a directory in which the task may look up a name, so that `..` leads out of it."""
+        ...
+
+    def is_magic(self, path: bytes) -> bool:
+        """Whether the symbolic link `path` leads to an object and not by its text (symlink(7), magic links)."""
         ...
 
 
@@ -43,6 +52,10 @@ class OsHost:
         except OSError:
             return False
         return True
+
+    def is_magic(self, path: bytes) -> bool:
+        """By name: such links are made by the kernel, in /proc (proc(5))."""
+        return _MAGIC.fullmatch(path) is not None
 
 
 def protected_symlinks(setting: str = "/proc/sys/fs/protected_symlinks") -> bool:

@@ -18,7 +18,7 @@ R_OK, W_OK, X_OK = 4, 2, 1
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Of the calling task: the ids that file systems look at (credentials(7)), and two effective capabilities.
+    """Of the calling task: the ids that file systems look at (credentials(7)), and three effective capabilities.
 
     The capabilities count only where the object's owner and group are mapped in the task's user namespace, that is
     in `uids` and `gids`; None: all are.
@@ -29,6 +29,7 @@ class Credentials:
     groups: frozenset[int] = frozenset()
     dac_override: bool = False
     dac_read_search: bool = False
+    fowner: bool = False
     uids: tuple[range, ...] | None = None
     gids: tuple[range, ...] | None = None
 
@@ -68,6 +69,11 @@ def access(attributes: Attributes, credentials: Credentials, want: int) -> None:
             f"{stat.filemode(attributes.mode)} of {attributes.uid}:{attributes.gid} does not let user {credentials.uid}"
             " do that; ask whoever publishes the repository for access"
         )
+
+
+def owns(attributes: Attributes, credentials: Credentials) -> bool:
+    """Whether the task may do what only owners may (inode_owner_or_capable())."""
+    return attributes.uid == credentials.uid or (credentials.fowner and _within(attributes.uid, credentials.uids))
 
 
 def is_read_only(attributes: Attributes) -> bool:

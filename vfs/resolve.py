@@ -10,11 +10,12 @@ import os
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hepwrap.errors import Denied, NameTooLong, NotADirectory, NotFound, PathError, TooManyLinks
+from hepwrap.errors import CrossesDevices, Denied, NameTooLong, NotADirectory, NotFound, PathError, TooManyLinks
 from hepwrap.vfs.entry import Entry
 from hepwrap.vfs.host import HostView, OsHost, protected_symlinks
 from hepwrap.vfs.mounts import Mount, MountTable
 from hepwrap.vfs.permissions import X_OK, Credentials, common, common_follow, may, may_follow
+from hepwrap.vfs.rules import AS_EVER, Rules
 
 __all__ = ["Credentials", "HostPath", "HostView", "Node", "OsHost", "Resolution", "Resolver"]
 
@@ -90,22 +91,26 @@ class Resolver:
         follow: bool = True,
         credentials: Credentials | None = None,
         host: HostView | None = None,
-        start: Node | None = None,
+        start: Place | None = None,
+        rules: Rules = AS_EVER,
     ) -> Resolution:
         """Where `path` leads, for a task with `credentials` (None: permissions are not asked) that sees `host`.
 
         `path` is absolute, or relative to the directory `start`, the rights to whose parents then do not count.
-        `follow` is about a link at the very end.  PathError as the kernel would fail, its `universal` as Resolution's;
-        FetchFailed and Untrusted where the answer cannot be had: that is EIO, never ENOENT.
+        `follow` is about a link at the very end; what was found by `rules` holds for these rules only.
+        PathError as the kernel would fail, its `universal` as Resolution's; FetchFailed and Untrusted where the answer
+        cannot be had: that is EIO, never ENOENT.
         """
         if not path:
             raise NotFound("an empty path leads nowhere; name a file")
         if len(path) > PATH_BYTES:
             raise NameTooLong(f"a path of {len(path)} bytes is too long; use at most {PATH_BYTES}")
-        walk = _Walk(self, host or self.host, credentials)
+        walk = _Walk(self, host or self.host, credentials, rules)
         try:
             return walk.run(path, start, follow)
         except PathError as error:
+            if walk.only_host is not None:
+                return Resolution(walk.only_host, walk.universal)
             error.universal = walk.universal and not walk.asked_host
             error.place, error.passed = walk.place, walk.passed
             raise
@@ -157,18 +162,26 @@ class _Walk:
     """One question's state; loosely struct nameidata.
 
     `universal` as in Resolution; `asked_host`: the host had a part in the way so far; `literal`: what the kernel is to
-    be asked if the way ends on the host; `links`: how many were followed; `place`: the directory that is searched.
+    be asked if the way ends on the host; `links`: how many were followed; `place`: the directory that is searched;
+    `root`: where links to the root lead.
     """
 
-    def __init__(self, resolver: Resolver, host: HostView, credentials: Credentials | None) -> None:
-        self._resolver, self._host, self._credentials = resolver, host, credentials
+    def __init__(self, resolver: Resolver, host: HostView, credentials: Credentials | None, rules: Rules) -> None:
+        self._resolver, self._host, self._credentials, self._rules = resolver, host, credentials, rules
         self.universal, self.asked_host = True, False
         self._literal = b""
         self._links = 0
+        self._root: Place = HostPath(b"/")
+        self._was_ours = False
         self.place: Node | None = None
         self.passed: list[Node] = []
 
-    def run(self, rest: bytes, start: Node | None, follow: bool) -> Resolution:
+    @property
+    def only_host(self) -> HostPath | None:
+        """What the kernel is to be asked where nothing of ours had a part in the way: errors are its own to say."""
+        return None if self._was_ours else HostPath(self._literal)
+
+    def run(self, rest: bytes, start: Place | None, follow: bool) -> Resolution:
         """Walk `rest`, component by component, while there is any.
 
         The target of a followed link is put before what is left.  A slash after a component, wherever it comes from,
@@ -189,7 +202,7 @@ class _Walk:
                 self._follow(place, found, last=not rest.strip(b"/"))
                 rest = target + slash + rest
                 # An empty target leads to the directory that the link is in: the walk just goes on there.
-                found = HostPath(b"/") if target.startswith(b"/") else place
+                found = self._jump(found) if target.startswith(b"/") else place
             elif slash and isinstance(found, Node) and not found.entry.is_dir:
                 raise NotADirectory(f"{text(found.path)} is not a directory; leave off what comes after it")
             self._cross(place, found, rest)
@@ -198,15 +211,31 @@ class _Walk:
             return self._left_to_the_kernel(place, slash)
         return Resolution(place, self.universal, tuple(self.passed))
 
-    def _start(self, path: bytes, start: Node | None) -> Place:
-        if path.startswith(b"/"):
+    def _start(self, path: bytes, start: Place | None) -> Place:
+        if path.startswith(b"/") and not self._rules.in_root:
             self._literal = path
+            self._rules.check_jump(path)
             return HostPath(b"/")
         if start is None:
             raise ValueError("a relative path needs a directory to start from")
-        if not start.entry.is_dir:
-            raise NotADirectory(f"{text(start.path)} is not a directory; nothing can be looked up from it")
+        if isinstance(start, HostPath):
+            self._literal = join(start.path, path.lstrip(b"/"))
+        else:
+            self._was_ours = True
+            if not start.entry.is_dir:
+                raise NotADirectory(f"{text(start.path)} is not a directory; nothing can be looked up from it")
+        if self._rules.scoped:
+            self._root = start
         return start
+
+    def _jump(self, link: Place) -> Place:
+        """The root, to which a link leads."""
+        self._rules.check_jump(link.path)
+        return self._root
+
+    def _is_top(self, place: Place) -> bool:
+        """Whether a scoped walk may not go up from here."""
+        return self._rules.scoped and type(place) is type(self._root) and place.path == self._root.path
 
     def _step(self, directory: Node, name: bytes, *, last: bool) -> tuple[Place, bytes | None]:
         """One component in a virtual directory: what is there and, of a link, its target."""
@@ -214,6 +243,9 @@ class _Walk:
         if name == b".":
             return directory, None
         if name == b"..":
+            if self._is_top(directory):
+                self._rules.check_up(directory.path)
+                return directory, None
             self.passed.append(directory)
             return self._resolver.parent(directory), None
         if len(name) > NAME_BYTES:
@@ -230,6 +262,9 @@ class _Walk:
         if name == b".":
             return directory, None
         if name == b"..":
+            if self._is_top(directory):
+                self._rules.check_up(directory.path)
+                return directory, None
             return HostPath(os.path.dirname(directory.path)), None
         path = join(directory.path, name)
         mounts = self._resolver.mounts
@@ -263,12 +298,15 @@ class _Walk:
         if self._links >= MAXIMUM_LINKS:
             raise TooManyLinks(f"more than {MAXIMUM_LINKS} symbolic links at {text(link.path)}; do they form a ring?")
         self._links += 1
+        is_magic = False
         if isinstance(link, HostPath):
             self.asked_host = True
-            return
-        self.passed.append(link)
-        if isinstance(directory, Node) and last and self._resolver.guard_links:
-            self._guard(directory, link)
+            is_magic = self._rules != AS_EVER and self._host.is_magic(link.path)
+        else:
+            self.passed.append(link)
+            if isinstance(directory, Node) and last and self._resolver.guard_links:
+                self._guard(directory, link)
+        self._rules.check_link(link.path, is_magic=is_magic)
 
     def _guard(self, directory: Node, link: Node) -> None:
         """As may_follow_link() of the kernel."""
@@ -281,6 +319,9 @@ class _Walk:
 
     def _cross(self, before: Place, after: Place, rest: bytes) -> None:
         """Take note of a way out to the host, or in from it."""
+        self._was_ours |= isinstance(after, Node)
+        if self._rules.no_xdev and mount_of(before) is not mount_of(after):
+            raise CrossesDevices(f"the way goes to another mount at {text(after.path)}, and is to stay on one")
         if isinstance(before, Node) and isinstance(after, HostPath):
             self._literal = join(after.path, rest.lstrip(b"/"))
         elif isinstance(before, HostPath) and isinstance(after, Node) and self.asked_host:
@@ -292,6 +333,11 @@ class _Walk:
             if len(path) <= PATH_BYTES:
                 return Resolution(HostPath(path), self.universal)
         raise NameTooLong(f"the way leads to a path of {len(self._literal)} bytes on the host; shorten its links")
+
+
+def mount_of(place: Place) -> Mount | None:
+    """The mount of ours that a place is on."""
+    return place.mount if isinstance(place, Node) else None
 
 
 def join(directory: bytes, name: bytes) -> bytes:

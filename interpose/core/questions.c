@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +163,8 @@ static void copy_start(pid_t task, const struct row *row, struct question *quest
 {
     char name[64], target[TEXT_LIMIT];
     int dirfd = row->dirfd < 6 ? (int)question->arguments[row->dirfd] : AT_FDCWD;
-    if (!question->path[0] || question->path[0][0] == '/' || question->base[0])
+    bool in_root = question->why >> 16 & RESOLVE_IN_ROOT; /* then an absolute path starts there as well */
+    if (!question->path[0] || (question->path[0][0] == '/' && !in_root) || question->base[0])
         return;
     if (dirfd == AT_FDCWD)
         snprintf(name, sizeof name, "/proc/%d/cwd", task);

@@ -18,8 +18,9 @@ struct frame {
     u64 base;   /* offset of the virtual directory that a relative path starts from, 0: the host's */
     u64 noted;  /* the mailbox of the last answer, or offset of the inode to be opened, or base of the second path */
     i32 flags;  /* AT_... or O_..., by kind of call */
-    short follow;
-    short asked; /* how often; the server checks permissions for this very call */
+    short rules; /* RESOLVE_... of openat2, by which a path is walked; 0: as ever */
+    u8 follow;   /* a symbolic link at the end of the path? */
+    u8 asked;    /* how often; the server checks permissions for this very call */
     u64 a[6];  /* the arguments as the program gave them */
     u64 number;
     u64 back;  /* where to return to */
@@ -69,8 +70,10 @@ static inline long native(void)
 enum {
     NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8,
     NR_pread64 = 17, NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
-    NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_openat = 257, NR_newfstatat = 262,
-    NR_linkat = 265, NR_symlinkat = 266, NR_readlinkat = 267, NR_futimesat = 261, NR_utimensat = 280, NR_setxattrat = 463, NR_removexattrat = 466, NR_dup3 = 292, NR_execveat = 322, NR_name_to_handle_at = 303, NR_openat2 = 437,
+    NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_prctl = 157, NR_futex = 202,
+    NR_inotify_add_watch = 254, NR_openat = 257, NR_futimesat = 261, NR_newfstatat = 262, NR_linkat = 265, NR_symlinkat = 266,
+    NR_readlinkat = 267, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
+    NR_execveat = 322, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466,
 };
 enum {
     EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EBADF = 9, EAGAIN = 11, EACCES = 13,
@@ -85,12 +88,18 @@ enum {
     O_NONBLOCK = 04000, O_APPEND = 02000, O_SYNC = 04010000, O_DIRECT = 040000, O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, O_NOATIME = 01000000,
     O_CLOEXEC = 02000000, O_PATH = 010000000, O_TMPFILE = 020000000,
     R_OK = 4, W_OK = 2, X_OK = 1,
-    RESOLVE_NO_SYMLINKS = 4, STATX_RESERVED = (int)0x80000000,
+    RESOLVE_NO_SYMLINKS = 4, RESOLVE_IN_ROOT = 16, RESOLVE_CACHED = 32, STATX_RESERVED = (int)0x80000000,
+    IN_DONT_FOLLOW = 0x02000000, FAN_MARK_DONT_FOLLOW = 4,
     UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe,
     FUTEX_WAIT = 0, F_GETFL = 3,
 };
 enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, S_IFLNK = 0120000, S_IFSOCK = 0140000, S_IFCHR = 0020000,
        S_IFBLK = 0060000, S_IFIFO = 0010000 };
+
+/* What openat2 is told (linux/openat2.h). */
+struct open_how {
+    u64 flags, mode, resolve;
+};
 
 /* struct stat and struct statx of the kernel (asm/stat.h, linux/stat.h). */
 struct kernel_stat {

@@ -27,37 +27,39 @@ static inline long do_getxattr(const char *name)
     return r ? r : STALE;
 }
 
+static inline void *buffer_of(const struct row *row)
+{
+    return (void *)f->a[row->buffer];
+}
+
 /* The call on a virtual inode.  STALE: the server has to say. */
 static inline long act(const struct inode *inode)
 {
-    u32 path = f->row->path;
-    switch (f->row->handler) {
+    const struct row *row = f->row;
+    switch (row->handler) {
     case DO_open: case DO_openat2: case DO_creat:
         return do_open(inode);
-    case DO_stat: case DO_lstat:
-        fill_stat((struct kernel_stat *)f->a[1], inode);
-        return 0;
-    case DO_newfstatat:
-        fill_stat((struct kernel_stat *)f->a[2], inode);
+    case DO_stat: case DO_lstat: case DO_newfstatat:
+        fill_stat(buffer_of(row), inode);
         return 0;
     case DO_statx:
-        fill_statx((struct kernel_statx *)f->a[4], inode, (u32)f->a[3]);
+        fill_statx(buffer_of(row), inode, (u32)f->a[3]);
         return 0;
     case DO_access: case DO_faccessat: case DO_faccessat2:
-        return do_access(inode, (int)f->a[path + 1], f->asked);
+        return do_access(inode, (int)f->a[row->path + 1], f->asked);
     case DO_readlink: case DO_readlinkat:
-        return read_link(inode, (char *)f->a[path + 1], (i32)f->a[path + 2]);
+        return read_link(inode, buffer_of(row), (i32)f->a[row->buffer + 1]);
     case DO_chdir:
         return do_chdir(inode);
     case DO_statfs:
-        fill_statfs((struct kernel_statfs *)f->a[1], inode);
+        fill_statfs(buffer_of(row), inode);
         return 0;
     case DO_getxattr: case DO_lgetxattr:
         return do_getxattr(TEXT_ARGUMENT(1));
     case DO_getxattrat:
         return do_getxattr(TEXT_ARGUMENT(3));
     case DO_standin:
-        return native_on_standin(inode, path);
+        return native_on_standin(inode);
     default:
         return STALE;
     }
@@ -66,35 +68,31 @@ static inline long act(const struct inode *inode)
 /* Where the caller wants the data of an answer. */
 static inline long deliver(void)
 {
-    const u64 *args;
-    switch (f->row->handler) {
-    case DO_getxattr: case DO_lgetxattr: case DO_fgetxattr:
-        return put_value(f->noted, (char *)f->a[2], f->a[3]);
+    const struct row *row = f->row;
+    const volatile u64 *args;
+    switch (row->handler) {
     case DO_getxattrat:
-        args = (const u64 *)f->a[4];
+        args = (const volatile u64 *)f->a[4];
         return put_value(f->noted, (char *)args[0], (u32)args[1]);
-    case DO_listxattrat:
-        return put_value(f->noted, (char *)f->a[3], f->a[4]);
-    case DO_listxattr: case DO_llistxattr: case DO_flistxattr:
-        return put_value(f->noted, (char *)f->a[1], f->a[2]);
+    case DO_getxattr: case DO_lgetxattr: case DO_fgetxattr:
+    case DO_listxattrat: case DO_listxattr: case DO_llistxattr: case DO_flistxattr:
+        return put_value(f->noted, buffer_of(row), f->a[row->buffer + 1]);
     default:
         return -EIO;
     }
 }
 
 /* The kernel's answer, with virtual names and attributes where it has come upon a stand-in (by /proc/PID/cwd ...). */
-static __attribute__((noinline)) long kernel_says(const struct row *row)
+static __attribute__((noinline)) long kernel_says(void)
 {
-    u32 path = row->path;
+    const struct row *row = f->row;
     switch (row->handler) {
-    case DO_stat: case DO_lstat:
-        return stat_fd((struct kernel_stat *)f->a[1]);
-    case DO_newfstatat:
-        return stat_fd((struct kernel_stat *)f->a[2]);
+    case DO_stat: case DO_lstat: case DO_fstat: case DO_newfstatat:
+        return stat_fd(buffer_of(row));
     case DO_statx:
-        return statx_fd((struct kernel_statx *)f->a[4]);
+        return statx_fd(buffer_of(row));
     case DO_readlink: case DO_readlinkat:
-        return show_link(dirfd_of(row), TEXT_ARGUMENT(path), (char *)f->a[path + 1], (i32)f->a[path + 2], native());
+        return show_link(native());
     default:
         return native();
     }

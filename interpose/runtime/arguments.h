@@ -7,64 +7,75 @@
 #define FD_ARGUMENT(i) ((int)f->a[i])
 #define TEXT_ARGUMENT(i) ((const char *)f->a[i])
 
-/* What a path of this call is relative to. */
-static inline int dirfd_of(const struct row *row)
+/* What a call does with a symbolic link at the end of its path, and which kind of flags it has. */
+enum last_link { FOLLOWED, KEPT, BY_AT_FLAGS, BY_OPEN_FLAGS, BY_HOW, BY_NUMBER };
+static const u8 last_link_of[] = {
+    [DO_open] = BY_OPEN_FLAGS, [DO_creat] = BY_OPEN_FLAGS, [DO_openat2] = BY_HOW,
+    [DO_lstat] = KEPT, [DO_readlink] = KEPT, [DO_readlinkat] = KEPT, [DO_lgetxattr] = KEPT, [DO_llistxattr] = KEPT,
+    [DO_newfstatat] = BY_AT_FLAGS, [DO_statx] = BY_AT_FLAGS, [DO_faccessat2] = BY_AT_FLAGS,
+    [DO_getxattrat] = BY_AT_FLAGS, [DO_listxattrat] = BY_AT_FLAGS,
+    [DO_standin] = BY_NUMBER,
+};
+
+/* Those of open(2): the flags, and whether they have a last link followed. */
+static inline void take_open_flags(i32 flags)
 {
-    return row->dirfd < 6 ? FD_ARGUMENT(row->dirfd) : AT_FDCWD;
+    if (flags & O_PATH) /* all others are ignored */
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    f->flags = flags;
+    f->follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 }
 
-static inline int second_dirfd(void)
+/* Calls that the kernel makes with a stand-in: each says in a way of its own that it looks at the link itself. */
+static inline int follows_by_number(u32 number)
 {
-    return f->row->second_dirfd < 6 ? FD_ARGUMENT(f->row->second_dirfd) : AT_FDCWD;
+    switch (number) {
+    case NR_name_to_handle_at:
+        return (f->a[4] & AT_SYMLINK_FOLLOW) != 0;
+    case NR_inotify_add_watch:
+        return !(f->a[2] & IN_DONT_FOLLOW);
+    case NR_fanotify_mark:
+        return !(f->a[1] & FAN_MARK_DONT_FOLLOW);
+    default:
+        return 1;
+    }
 }
 
-static inline int open_flags(u32 handler, u32 path)
-{
-    if (handler == DO_creat)
-        return O_CREAT | O_WRONLY | O_TRUNC;
-    if (handler == DO_openat2)
-        return (int)*(const volatile u64 *)f->a[2];
-    return (int)f->a[path + 1];
-}
-
-/* Flags and whether a last symbolic link is followed, from the arguments of this kind of call. */
+/* Flags, rules and whether a last symbolic link is followed, from the arguments of this kind of call. */
 static inline void read_flags(void)
 {
-    u32 handler = f->row->handler;
-    f->flags = 0;
-    f->follow = 1;
-    switch (handler) {
-    case DO_open: case DO_openat2: case DO_creat:
-        f->flags = open_flags(handler, f->row->path);
-        if (f->flags & O_PATH) /* all others are ignored, says open(2) */
-            f->flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        f->follow = !(f->flags & O_NOFOLLOW) && (f->flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-        return;
-    case DO_newfstatat: case DO_faccessat2:
-        f->flags = (int)f->a[3];
-        break;
-    case DO_statx: case DO_getxattrat: case DO_listxattrat:
-        f->flags = (int)f->a[2];
-        break;
-    case DO_lstat: case DO_readlink: case DO_readlinkat: case DO_lgetxattr: case DO_llistxattr:
+    const struct row *row = f->row;
+    u32 way = row->handler < sizeof last_link_of ? last_link_of[row->handler] : FOLLOWED;
+    if (way == KEPT)
         f->follow = 0;
+    if (way <= KEPT)
         return;
-    case DO_standin:
-        if (f->row->number == 303) /* name_to_handle_at does not follow unless told */
-            f->follow = (f->a[4] & AT_SYMLINK_FOLLOW) != 0;
-        return;
-    default:
-        return;
+    if (way == BY_AT_FLAGS) {
+        f->flags = (i32)f->a[row->flags];
+        f->follow = !(f->flags & AT_SYMLINK_NOFOLLOW);
+    } else if (way == BY_OPEN_FLAGS) {
+        take_open_flags(row->handler == DO_creat ? O_CREAT | O_WRONLY | O_TRUNC : (i32)f->a[row->flags]);
+    } else if (way == BY_HOW) {
+        const volatile struct open_how *how = (const volatile struct open_how *)f->a[2];
+        take_open_flags((i32)how->flags);
+        f->rules = (short)how->resolve;
+    } else {
+        f->follow = follows_by_number(row->number) != 0;
     }
-    f->follow = !(f->flags & AT_SYMLINK_NOFOLLOW);
+}
+
+/* Has openat2 a structure that can be read?  Sizes are judged before the pointer is. */
+static inline int has_how(void)
+{
+    return f->a[3] >= sizeof(struct open_how) && f->a[3] <= SMALLEST_PAGE;
 }
 
 /* What the kernel finds wrong with a call before it looks at any path: it is asked, about a path that nobody has. */
 static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
 {
-    static const char nowhere[] = "/proc/0/-";
+    static const char nowhere[] = "/proc/0/-", nothing[] = ""; /* openat2's rules hold for a path, not for none */
     u64 given = f->a[row->path], second = row->second_path < 6 ? f->a[row->second_path] : 0;
-    f->a[row->path] = (u64)nowhere;
+    f->a[row->path] = (u64)(row->handler == DO_openat2 ? nothing : nowhere);
     if (row->second_path < 6)
         f->a[row->second_path] = (u64)nowhere;
     long r = native();

@@ -16,10 +16,12 @@ hepwrap_image:
     .text
     .globl hepwrap_entry
 hepwrap_entry:
-    cmp $OURS_BITS, %rax
+    cmp $NUMBERS, %rax
     jae hepwrap_not_ours
-    bt %rax, hepwrap_ours(%rip)
-    jnc hepwrap_not_ours
+    lea hepwrap_ours(%rip), %r11
+    movzbl (%r11, %rax), %r11d
+    test %r11d, %r11d
+    jz hepwrap_not_ours
     testb $0, -STACK_LIMIT(%rsp) /* a stack that ends too early faults here, and nowhere behind */
     lea -128(%rsp), %rsp
     push %r15
@@ -37,6 +39,7 @@ hepwrap_entry:
     push %rdi
     lea -32(%rsp), %rsp
     mov %rsp, %r15
+    mov %r11d, %edi
     call hepwrap_main
 hepwrap_leave:
     lea 32(%r15), %rsp

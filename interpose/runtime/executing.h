@@ -8,8 +8,10 @@
 enum { ELF_CLASS_64 = 2 };
 
 /* The first bytes tell a program whose calls would all fail, for which the server has a sentence. */
-static inline int is_for_other_machine(int dirfd, const char *path)
+static inline int is_for_other_machine(void)
 {
+    const char *path = path_of(0);
+    int dirfd = start_of(0);
     u64 head = 0;
     long fd = *path ? raw4(NR_openat, dirfd, path, O_CLOEXEC | O_NONBLOCK, 0) : dirfd;
     raw4(NR_pread64, fd, &head, sizeof head, 0);
@@ -19,30 +21,30 @@ static inline int is_for_other_machine(int dirfd, const char *path)
 }
 
 /* May the kernel execute what it finds there?  0: it may; STALE: it must not; else why it finds nothing. */
-static __attribute__((noinline)) long examine(int dirfd, const char *path, int flags)
+static __attribute__((noinline)) long examine(int flags)
 {
     struct kernel_stat st;
-    long r = raw4(NR_newfstatat, dirfd, path, &st, flags);
+    long r = raw4(NR_newfstatat, start_of(0), path_of(0), &st, flags);
     if (r < 0)
         return r;
     if (standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink, st.times[2]))
         return STALE;
-    return (st.st_mode & S_IFMT) == S_IFREG && is_for_other_machine(dirfd, path) ? STALE : 0;
+    return (st.st_mode & S_IFMT) == S_IFREG && is_for_other_machine() ? STALE : 0;
 }
 
 /* The kernel first, as with every path: where it succeeds neither the file nor its interpreter was ours, for those it
  * cannot find.  STALE: the server must be asked. */
-static inline long execute_natively(int dirfd, const char *path, int flags)
+static inline long execute_natively(int flags)
 {
     if (index_of()->flags & HEADER_HOST_PREFIX) /* it may find another interpreter than the right one */
         return STALE;
-    long seen = examine(dirfd, path, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
+    long seen = examine(flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
     if (seen == STALE)
         return STALE;
     long r = native();
     if (!doubtful(r))
         return r;
-    if (doubtful(seen) && second_look(dirfd, path, f->follow, &f->base) == LET_KERNEL)
+    if (doubtful(seen) && second_look(0) == LET_KERNEL)
         return r;
     return STALE; /* the path may lead to us, or its interpreter may */
 }
@@ -114,19 +116,19 @@ static inline long execute_known(u64 target, const char *path)
 
 static __attribute__((noinline)) long execute(void)
 {
-    const char *path = TEXT_ARGUMENT(f->row->path);
+    const char *path = path_of(0);
     int flags = f->row->handler == DO_execveat ? (int)f->a[4] : 0;
     f->follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    u64 target = *path ? first_look(dirfd_of(f->row), path, f->follow, &f->base) : LET_KERNEL;
+    u64 target = *path ? first_look(0) : LET_KERNEL;
     if (TARGET_KIND(target) == TARGET_ERRNO)
         return -(long)TARGET_VALUE(target);
-    long r = target == LET_KERNEL ? execute_natively(dirfd_of(f->row), path, flags) : STALE;
+    long r = target == LET_KERNEL ? execute_natively(flags) : STALE;
     if (TARGET_KIND(target) == TARGET_INODE && *path == '/' && !flags)
         r = execute_known(target, path);
     if (r != STALE)
         return r;
-    if (f->row->dirfd < 6 || *path != '/') {
-        const struct inode *dir = identify_fd(dirfd_of(f->row));
+    if (f->row->dirfd < 6 || *path_of(0) != '/') {
+        const struct inode *dir = identify_fd(start_of(0));
         f->base = dir ? offset_of(dir) : 0;
     }
     for (u32 tries = 0; tries < 4; tries++) {

@@ -19,9 +19,12 @@ static inline long read_link(const struct inode *inode, char *to, i32 size)
 }
 
 /* The kernel answered readlink: where it names a stand-in (/proc/PID/{exe,cwd,fd/N}), say what that stands for. */
-static inline long show_link(int dirfd, const char *path, char *to, i32 size, long r)
+static inline long show_link(long r)
 {
     static const char memfd[] = "/memfd:", deleted[] = " (deleted)";
+    const struct row *row = f->row;
+    char *to = (char *)f->a[row->buffer];
+    i32 size = (i32)f->a[row->buffer + 1];
     if (r <= 0 || to[0] != '/')
         return r;
     int suspect = r == size;
@@ -29,7 +32,7 @@ static inline long show_link(int dirfd, const char *path, char *to, i32 size, lo
         suspect |= same(to, memfd, sizeof memfd - 1);
     if (r >= (long)sizeof deleted - 1)
         suspect |= same(to + r - (sizeof deleted - 1), deleted, sizeof deleted - 1);
-    const struct inode *inode = suspect ? identify(dirfd, path, 0) : 0;
+    const struct inode *inode = suspect ? identify(start_of(0), path_of(0), 0) : 0;
     if (!inode)
         return r;
     long length = put_text(to, (u64)size, at(index_of(), inode->path_at), inode->path_length);

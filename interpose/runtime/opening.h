@@ -4,8 +4,8 @@
 #include "arguments.h"
 #include "standin.h"
 
-/* Flags of open that a stand-in is opened with. */
-#define KEPT_BY_OPEN (O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_DIRECTORY | O_APPEND | O_SYNC)
+/* Flags that are of no meaning once a file is open, or must not be there when its stand-in is opened. */
+#define SPENT_BY_OPEN (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | (O_TMPFILE & ~O_DIRECTORY))
 
 /* open of a virtual object.  STALE: only the server can tell. */
 static inline long do_open(const struct inode *inode)
@@ -24,7 +24,8 @@ static inline long do_open(const struct inode *inode)
         return type == S_IFDIR ? -EISDIR : -EROFS;
     if (type == S_IFCHR || type == S_IFBLK)
         return -EACCES; /* mounted nodev */
-    if (!f->asked && ((flags & O_ACCMODE) || !(inode->flags & INODE_READ_YES)) && !(inode->flags & INODE_UNCHECKED))
+    int everybody_may = (inode->flags & INODE_UNCHECKED) || (!(flags & O_ACCMODE) && (inode->flags & INODE_READ_YES));
+    if (!f->asked && (!everybody_may || (flags & O_NOATIME))) /* only its owner may leave the time of access */
         return STALE;
     if (type == S_IFSOCK)
         return -ENXIO;
@@ -43,13 +44,14 @@ static inline long do_chdir(const struct inode *inode)
 }
 
 /* open and chdir, once it is known what is to be opened. */
-static inline int standin_flags(void)
+static inline int standin_flags(const struct inode *inode)
 {
+    int flags = f->flags;
     if (f->row->handler > DO_creat)
         return O_PATH | O_CLOEXEC | O_DIRECTORY;
-    if (f->flags & O_PATH)
-        return (f->flags & (O_CLOEXEC | O_DIRECTORY)) | O_PATH;
-    return f->flags & KEPT_BY_OPEN;
+    if ((inode->st_mode & S_IFMT) == S_IFDIR)
+        return flags & ~(SPENT_BY_OPEN & ~O_NOFOLLOW);
+    return flags & ~SPENT_BY_OPEN;
 }
 
 static inline long opened(long fd)

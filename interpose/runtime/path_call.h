@@ -7,7 +7,9 @@
 /* The kernel shall answer, about this path.  The caller of follow_target sees to it, from its own place on the stack. */
 static inline long let_kernel(u64 path)
 {
-    f->a[f->row->path] = path;
+    u64 *argument = &f->a[f->row->path];
+    f->noted = *argument; /* the caller's registers are restored from there */
+    *argument = path;
     return ASK_KERNEL;
 }
 
@@ -43,7 +45,9 @@ static __attribute__((noinline)) long follow_target(u64 target)
         default:
             break;
         }
-        u64 why = (f->asked++ ? REASON_STALE : REASON_ASK) | (u64)f->follow << 8 | (u64)(u32)f->flags << 32;
+        if (f->rules & RESOLVE_CACHED)
+            return -EAGAIN;
+        u64 why = (f->asked++ ? REASON_STALE : REASON_ASK) | (u64)f->follow << 8 | (u64)f->rules << 16 | (u64)(u32)f->flags << 32;
         target = ask(f->base, 0, why, &f->noted);
     }
     return -EIO;
@@ -52,21 +56,15 @@ static __attribute__((noinline)) long follow_target(u64 target)
 /* A path that is empty, or no path at all: the call is about the descriptor. */
 static inline long on_descriptor(void)
 {
-    switch (f->row->handler) {
-    case DO_newfstatat:
-        return stat_fd((struct kernel_stat *)f->a[2]);
-    case DO_statx:
-        return statx_fd((struct kernel_statx *)f->a[4]);
-    default:
-        break;
-    }
-    const struct inode *inode = f->row->dirfd < 6 ? identify_fd(dirfd_of(f->row)) : 0;
+    if (f->row->handler == DO_newfstatat || f->row->handler == DO_statx)
+        return kernel_says();
+    const struct inode *inode = f->row->dirfd < 6 ? identify_fd(start_of(0)) : 0;
     if (!inode)
         return native();
     long wrong = wrong_but_descriptor(f->row->dirfd); /* does this call take an empty path at all? */
     if (wrong != STALE)
         return wrong;
-    if (wants_open_file(f->row) && is_path_only(dirfd_of(f->row)))
+    if (wants_open_file(f->row) && is_path_only(start_of(0)))
         return -EBADF;
     f->base = offset_of(inode);
     if (f->row->handler == DO_readlinkat)
@@ -78,21 +76,22 @@ static inline long on_descriptor(void)
  * that path, and a link on it may have come to lead to us since. */
 static __attribute__((noinline)) long unless_led_back(long r)
 {
-    return !f->asked && doubtful(r) && could_be_ours(AT_FDCWD, TEXT_ARGUMENT(f->row->path), 1) ? STALE : r;
+    return !f->asked && doubtful(r) && could_be_ours(0, 1) ? STALE : r;
 }
 
-static __attribute__((noinline)) long path_call(const struct row *row)
+static __attribute__((noinline)) long path_call(void)
 {
-    const char *path = TEXT_ARGUMENT(row->path);
+    if (f->row->handler == DO_openat2 && !has_how())
+        return native();
     read_flags();
-    if (!path || !*(const volatile char *)path)
+    if (!path_of(0) || !*(const volatile char *)path_of(0))
         return on_descriptor();
-    u64 target = first_look(dirfd_of(row), path, f->follow, &f->base);
+    u64 target = first_look(0);
     if (target == LET_KERNEL) {
-        long r = kernel_says(row);
+        long r = kernel_says();
         if (!doubtful(r))
             return r;
-        target = second_look(dirfd_of(row), path, f->follow, &f->base);
+        target = second_look(0);
         if (target == LET_KERNEL)
             return r;
     }
@@ -102,13 +101,15 @@ static __attribute__((noinline)) long path_call(const struct row *row)
     for (u32 tries = 0; tries < 4; tries++) {
         long r = follow_target(target);
         if (r == ASK_KERNEL) {
-            r = unless_led_back(kernel_says(row));
-            f->a[row->path] = (u64)path; /* the caller's registers are restored from here */
+            r = unless_led_back(kernel_says());
+            f->a[f->row->path] = f->noted;
         }
         if (r != OPEN_IT && r != STALE)
-            return r == -EROFS && wrong_times(row) ? -EINVAL : r;
-        if (r == OPEN_IT)
-            r = open_certainly(at(index_of(), f->noted), standin_flags(), tries);
+            return r == -EROFS && wrong_times(f->row) ? -EINVAL : r;
+        if (r == OPEN_IT) {
+            const struct inode *inode = at(index_of(), f->noted);
+            r = open_certainly(inode, standin_flags(inode), tries);
+        }
         if (r != STALE)
             return opened(r);
         target = TARGET(TARGET_ASK, 0); /* it has gone, or this task cannot reach it by name, or a link of the host's */

@@ -5,7 +5,8 @@
 /* A system call number that no kernel has.  The filter always sends it to the tracer, which skips it.
  *   rdi, rsi, rdx, r10, r8, r9: the arguments of the call that is asked about; rbx: its number;
  *   r12, r13: offset of the virtual directory that the first, second path is relative to, 0 for the host's.
- *   r14: why (enum reason) | follow the last symbolic link? << 8 | the call's flags, wherever they stood, << 32.
+ *   r14: why (enum reason) | follow the last symbolic link? << 8 | RESOLVE_... of openat2 << 16
+ *        | the call's flags, wherever they stood, << 32.
  * The tracer turns it into futex(2), waiting while the slot's word is `word`: question and wait are one system call, so
  * that no signal falls between the two and is forgotten.
  *   rax: what futex says; r8: the ticket, word << 32 | slot, or negative where nothing was asked: then rax is why.
@@ -24,10 +25,10 @@ enum reason {
 #endif
 
 /* Bytes the runtime may use below the caller's stack pointer, the 128 of the red zone included. */
-#define STACK_LIMIT 472
+#define STACK_LIMIT 456
 
-/* Numbers below this have a bit in hepwrap_ours. */
-#define OURS_BITS 512
+/* Every system call of a kernel has a number below this (asm/unistd_64.h). */
+#define NUMBERS 512
 
 /* The frame of a call, at r15 in compiled code: where its number stands (no longer needed at the end), where it returns
  * to, and how far above it the caller's stack pointer is. */

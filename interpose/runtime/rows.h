@@ -2,6 +2,7 @@
 #ifndef HEPWRAP_ROWS_H
 #define HEPWRAP_ROWS_H
 #include "../../vfs/index/layout.h"
+#include "protocol.h"
 
 #define NONE 0xffff
 enum kind { KIND__, KIND_DIRFD, KIND_PATH, KIND_FD, KIND_FLAGS, KIND_MODE, KIND_BUF, KIND_SIZE, KIND_PTR, KIND_INT,
@@ -23,7 +24,7 @@ enum handler {
 struct row {
     unsigned short number;
     unsigned char handler;
-    unsigned char dirfd, path, second_dirfd, second_path; /* argument positions, 6: none */
+    unsigned char dirfd, path, second_dirfd, second_path, flags, buffer; /* argument positions, 6: none */
 };
 
 #define POSITION(k, a, b, c, d, e, f) ((a) == (k) ? 0 : (b) == (k) ? 1 : (c) == (k) ? 2 : (d) == (k) ? 3 : (e) == (k) ? 4 : (f) == (k) ? 5 : 6)
@@ -32,17 +33,6 @@ struct row {
     ((a) == (k) ? ((b) == (k) ? 1 : (c) == (k) ? 2 : (d) == (k) ? 3 : (e) == (k) ? 4 : (f) == (k) ? 5 : 6) : \
      (b) == (k) ? ((c) == (k) ? 2 : (d) == (k) ? 3 : (e) == (k) ? 4 : (f) == (k) ? 5 : 6) : 6)
 
-#define ROW(name, x86_64, aarch64, treatment, a, b, c, d, e, f, note) \
-    {x86_64, DO_##treatment, \
-     POSITION(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
-     POSITION(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
-     SECOND(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
-     SECOND(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f)},
-static const struct row rows[] = {
-#include "../syscalls.def"
-};
-#undef ROW
-
 enum row_index {
 #define ROW(name, ...) ROW_##name,
 #include "../syscalls.def"
@@ -50,17 +40,32 @@ enum row_index {
     ROW_COUNT
 };
 
-static inline const struct row *row_of(u64 number)
-{
-    switch (number) {
-#define ROW(name, x86_64, ...) \
-    case x86_64: \
-        return &rows[ROW_##name];
+#define ROW(name, x86_64, aarch64, treatment, a, b, c, d, e, f, note) \
+    {x86_64, DO_##treatment, \
+     POSITION(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     POSITION(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     SECOND(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     SECOND(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     POSITION(KIND_FLAGS, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     POSITION(KIND_BUF, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f)},
+static const struct row rows[ROW_COUNT] = {
+#include "../syscalls.def"
+};
+#undef ROW
+
+_Static_assert(ROW_COUNT < 255, "a row and one more fit into a byte");
+
+/* Of every number 1 + its row; 0: there is none. */
+static const unsigned char row_at[NUMBERS] = {
+#define ROW(name, x86_64, ...) [x86_64] = ROW_##name + 1,
 #include "../syscalls.def"
 #undef ROW
-    default:
-        return 0;
-    }
+};
+
+static inline const struct row *row_of(u64 number)
+{
+    u32 place = number < NUMBERS ? row_at[number] : 0;
+    return place ? &rows[place - 1] : 0;
 }
 
 #endif

@@ -25,15 +25,16 @@ static __attribute__((noinline)) long on_two_paths(const struct row *row, u64 ta
 /* rename, link: ours if either path is. */
 static __attribute__((noinline)) long two_path_call(void)
 {
-    int ours = first_look(dirfd_of(f->row), TEXT_ARGUMENT(f->row->path), 0, &f->base) != LET_KERNEL;
-    ours |= first_look(second_dirfd(), TEXT_ARGUMENT(f->row->second_path), 0, &f->noted) != LET_KERNEL;
+    f->follow = 0;
+    int ours = first_look(0) != LET_KERNEL;
+    ours |= first_look(1) != LET_KERNEL;
     long r = ours ? -ENOENT : native();
     if (!doubtful(r))
         return r;
     if (!f->base)
-        ours |= second_look(dirfd_of(f->row), TEXT_ARGUMENT(f->row->path), 0, &f->base) != LET_KERNEL;
+        ours |= second_look(0) != LET_KERNEL;
     if (!f->noted)
-        ours |= second_look(second_dirfd(), TEXT_ARGUMENT(f->row->second_path), 0, &f->noted) != LET_KERNEL;
+        ours |= second_look(1) != LET_KERNEL;
     if (!ours)
         return r;
     long wrong = wrong_for_kernel(f->row);

@@ -7,9 +7,33 @@
 #ifndef HEPWRAP_WHERE_H
 #define HEPWRAP_WHERE_H
 #include "ask.h"
+#include "rows.h"
 
 /* Fits no target: "let the kernel answer". */
 #define LET_KERNEL TARGET(TARGET_NATIVE, 0)
+
+/* The paths of a call and what they are relative to: the second one where a call has two and `second` says so. */
+static inline const char *path_of(int second)
+{
+    return (const char *)f->a[second ? f->row->second_path : f->row->path];
+}
+
+static inline int start_of(int second)
+{
+    u32 place = second ? f->row->second_dirfd : f->row->dirfd;
+    return place < 6 ? (int)f->a[place] : AT_FDCWD;
+}
+
+/* The path that is walked: below a root of its own (openat2(2)) an absolute path starts at the descriptor too. */
+static inline const char *walked_path(int second)
+{
+    const char *path = path_of(second);
+    if (!(f->rules & RESOLVE_IN_ROOT))
+        return path;
+    for (u32 i = 0; i < PATH_LIMIT && *path == '/'; i++)
+        path++;
+    return *path ? path : ".";
+}
 
 static inline u64 offset_of(const void *record)
 {
@@ -51,14 +75,18 @@ static inline const struct inode *identify_fd(int fd)
     return identify(fd, "", AT_EMPTY_PATH);
 }
 
+/* Does an absolute path start below the prefix?  Short prefixes, as "/cvmfs", at one go. */
 static inline int under_prefix(const char *path)
 {
     const struct header *index = index_of();
-    u32 n = index->prefix_length;
-    for (u32 i = 0; i < n; i++)
-        if (path[i] != index->prefix[i])
-            return 0;
-    return path[n] == '/' || path[n] == 0;
+    u64 n = index->prefix_length, i = 0;
+    if (n < 8) {
+        u64 word = word_of(path, 8), next = word >> 8 * n & 0xff;
+        return !((word ^ *(const loose_word *)index->prefix) << (64 - 8 * n)) && (next == '/' || !next);
+    }
+    while (i < n && path[i] == index->prefix[i])
+        i++;
+    return i == n && (path[n] == '/' || !path[n]);
 }
 
 /* Does the mount point's name occur as a component?  (Without symbolic links no other path can lead there.) */
@@ -77,9 +105,10 @@ static inline int mentions_prefix(const char *path)
     return 0;
 }
 
+/* What the index knows holds where a path is walked as ever. */
 static inline u64 known_or_ask(u64 target)
 {
-    return target ? target : TARGET(TARGET_ASK, 0);
+    return target && !(f->rules & ~RESOLVE_CACHED) ? target : TARGET(TARGET_ASK, 0);
 }
 
 /* /proc/self/NAME and /proc/self/fd/N: whatever the kernel comes to by these is the right object. */
@@ -95,6 +124,19 @@ static inline int is_of_task(const char *path)
     while (*path && *path != '/')
         path++;
     return !*path;
+}
+
+/* Through /proc to a directory and up again?  From a stand-in the kernel goes up to where that was made, and succeeds. */
+static inline int goes_up_from_proc(const char *path)
+{
+    static const char proc[] = "/proc/";
+    for (u32 i = 0; i < sizeof proc - 1; i++)
+        if (path[i] != proc[i])
+            return 0;
+    for (u32 i = sizeof proc - 1; path[i] && i < PATH_LIMIT; i++)
+        if (path[i - 1] == '/' && path[i] == '.' && path[i + 1] == '.' && (path[i + 2] == '/' || !path[i + 2]))
+            return 1;
+    return 0;
 }
 
 /* Is there a symbolic link on the way (or something else that lets us not know)? */
@@ -119,11 +161,13 @@ static inline int is_missing_on_host(int dirfd, const char *path)
 /* Could this path lead to us, other than by starting below the prefix?  `failed`: the kernel has not come to an end, and
  * a host without a /cvmfs has sent it nowhere else.  In the order of what it costs: most paths that are missing on the
  * host have no link in front of what is missing. */
-static inline int could_be_ours(int dirfd, const char *path, int failed)
+static inline int could_be_ours(int second, int failed)
 {
-    if (is_of_task(path))
+    if (is_of_task(walked_path(second)))
         return 0;
-    return mentions_prefix(path) || (may_turn_off(dirfd, path) && !(failed && is_missing_on_host(dirfd, path)));
+    return mentions_prefix(walked_path(second)) ||
+           (may_turn_off(start_of(second), walked_path(second)) &&
+            !(failed && is_missing_on_host(start_of(second), walked_path(second))));
 }
 
 /* Does this task see the host that the server knows: the same mounts, and the same root?  An id of a mount is that of one
@@ -143,48 +187,62 @@ static __attribute__((noinline)) int is_at_home(void)
 }
 
 /* A path of the host that the server has written down as the kernel's, else it is asked. */
-static __attribute__((noinline)) u64 known_to_be_host(const char *path, int follow)
+static inline u64 known_to_be_host(int second)
 {
-    int known = path[0] == '/' && find_target(index_of(), 0, path, follow) == LET_KERNEL;
+    const char *path = walked_path(second);
+    int known = path[0] == '/' && find_target(index_of(), 0, path, f->follow) == LET_KERNEL;
     return known && is_at_home() ? LET_KERNEL : TARGET(TARGET_ASK, 0);
 }
 
-/* First look.  *base: offset of the virtual directory that a relative path starts from, if that was looked up. */
-static inline u64 first_look(int dirfd, const char *path, int follow, u64 *base)
+static inline int is_unreliable(void)
 {
-    int unreliable = (index_of()->flags & HEADER_HOST_PREFIX) != 0; /* the kernel may succeed where it should not */
-    if (path[0] == '/') {
-        if (under_prefix(path))
-            return known_or_ask(find_target(index_of(), 0, path, follow));
-        return unreliable && could_be_ours(dirfd, path, 0) ? known_to_be_host(path, follow) : LET_KERNEL;
-    }
-    if (path[0] != '.' && !unreliable)
-        return LET_KERNEL;
-    const struct inode *dir = identify_fd(dirfd);
-    if (!dir)
-        return unreliable && path[0] && could_be_ours(dirfd, path, 0) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
-    *base = offset_of(dir);
-    return known_or_ask(find_target(index_of(), dir, path, follow));
+    return (index_of()->flags & HEADER_HOST_PREFIX) != 0; /* the kernel may succeed where it should not */
 }
 
+/* From a virtual directory; 0: it is none. */
+static inline u64 from_directory(int second)
+{
+    const struct inode *dir = identify_fd(start_of(second));
+    if (!dir)
+        return 0;
+    *(second ? &f->noted : &f->base) = offset_of(dir);
+    return known_or_ask(find_target(index_of(), dir, walked_path(second), f->follow));
+}
+
+/* First look.  Puts down the virtual directory that a relative path starts from, if that was looked up. */
+static __attribute__((noinline)) u64 first_look(int second)
+{
+    const char *path = walked_path(second);
+    if (path[0] == '/') {
+        if (under_prefix(path))
+            return known_or_ask(find_target(index_of(), 0, path, f->follow));
+        if (goes_up_from_proc(path))
+            return TARGET(TARGET_ASK, 0);
+        return is_unreliable() && could_be_ours(second, 0) ? known_to_be_host(second) : LET_KERNEL;
+    }
+    if (path[0] != '.' && !is_unreliable())
+        return LET_KERNEL;
+    u64 target = from_directory(second);
+    if (target)
+        return target;
+    return is_unreliable() && *path_of(second) && could_be_ours(second, 0) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+}
+
+/* What leads to us and is unknown to the kernel; under RESOLVE_CACHED that may have another name. */
 static inline int doubtful(long result)
 {
-    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
+    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP || (result == -EAGAIN && f->rules & RESOLVE_CACHED);
 }
 
 /* Second look, after the kernel said `doubtful`: could this path lead to us after all? */
-static __attribute__((noinline)) u64 second_look(int dirfd, const char *path, int follow, u64 *base)
+static __attribute__((noinline)) u64 second_look(int second)
 {
+    const char *path = walked_path(second);
     if (!path[0])
         return LET_KERNEL;
-    if (path[0] != '/') {
-        const struct inode *dir = identify_fd(dirfd);
-        if (dir) {
-            *base = offset_of(dir);
-            return known_or_ask(find_target(index_of(), dir, path, follow));
-        }
-    }
-    int unreliable = (index_of()->flags & HEADER_HOST_PREFIX) != 0;
-    return could_be_ours(dirfd, path, !unreliable) ? known_to_be_host(path, follow) : LET_KERNEL;
+    u64 target = path[0] == '/' ? 0 : from_directory(second);
+    if (target)
+        return target;
+    return could_be_ours(second, !is_unreliable()) ? known_to_be_host(second) : LET_KERNEL;
 }
 #endif

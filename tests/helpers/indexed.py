@@ -22,6 +22,7 @@ from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import INODE
 from hepwrap.vfs.mounts import CatalogueView, MountTable
 from hepwrap.vfs.resolve import Node, Resolver
+from hepwrap.vfs.rules import AS_EVER
 from tests.helpers import tree as trees
 from tests.helpers.tree import Directory, MemoryRepository
 
@@ -58,7 +59,9 @@ class Launch:
         """As a program's stat(2) or lstat(2) that the index could not answer."""
         self.questions += 1
         number = STAT if follow else LSTAT
-        question = Question(0, os.getpid(), 0, follow, 0, number, (0,) * 6, base, 0, path, None, None, None, -1)
+        question = Question(
+            0, os.getpid(), 0, follow, AS_EVER, 0, number, (0,) * 6, base, 0, path, None, None, None, -1
+        )
         try:
             word, _ = HANDLERS["stat"](self.world, question)
         except HepwrapError as error:
