@@ -25,7 +25,7 @@ from hepwrap.vfs.rules import AS_EVER
 
 NATIVE = target(_index.TARGET_NATIVE)
 #: Flags of open(2) that say more than "read it", as far as they matter to who may.
-NOT_PLAINLY_READ = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_PATH | (os.O_TMPFILE & ~os.O_DIRECTORY)
+NOT_PLAINLY_READ = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_PATH | os.O_NOATIME | (os.O_TMPFILE & ~os.O_DIRECTORY)
 CHROOT = 161
 
 #: A target and, where it is TARGET_DATA, the data.

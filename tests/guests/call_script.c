@@ -194,10 +194,11 @@ static void show_descriptor(int fd)
 {
 	struct stat s;
 	unsigned char first[8];
-	int flags = fcntl(fd, F_GETFL) & ~O_NOFOLLOW, /* shown by the kernel, of no meaning once open */
-	     close_on_exec = fcntl(fd, F_GETFD);
+	int flags = fcntl(fd, F_GETFL), close_on_exec = fcntl(fd, F_GETFD), known = syscall(SYS_fstat, fd, &s) == 0;
+	if (!known || !S_ISDIR(s.st_mode))
+		flags &= ~O_NOFOLLOW; /* shown by the kernel, of no meaning once open: docs/decisions/0013 */
 	printf(" fd flags=%o cloexec=%d", flags, close_on_exec);
-	if (syscall(SYS_fstat, fd, &s) == 0)
+	if (known)
 		show_stat(&s);
 	else
 		printf(" fstat %s", error_name(errno));

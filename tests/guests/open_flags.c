@@ -1,4 +1,7 @@
-/* Every combination of open flags that matters, for each PATH; what it gives, and what the descriptor then is. */
+/*
+ * Every combination of open flags that matters, for each PATH; what it gives, and what the descriptor then is.
+ * O_NOFOLLOW is shown of directories, and with -n of all (docs/decisions/0013).
+ */
 #include "guest.h"
 
 #include <linux/openat2.h>
@@ -23,9 +26,14 @@ static const struct flag kinds[] = {{"", 0},
 				    {"|O_TMPFILE", O_TMPFILE},
 				    {"|O_NONBLOCK", O_NONBLOCK},
 				    {"|O_SYNC", O_SYNC},
+				    {"|O_DSYNC", O_DSYNC},
+				    {"|O_ASYNC", O_ASYNC},
+				    {"|O_DIRECT", O_DIRECT},
 				    {"|O_NOATIME", O_NOATIME},
 				    {"|O_LARGEFILE|O_NOCTTY", 0100000 | O_NOCTTY}};
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static int all_shown;
 
 /* The flags that F_GETFL tells, without O_LARGEFILE, which a libc may add. */
 static void describe(int fd)
@@ -34,6 +42,8 @@ static void describe(int fd)
 	int flags = fcntl(fd, F_GETFL) & ~0100000;
 	if (fstat(fd, &s) < 0)
 		s.st_mode = 0;
+	if (!S_ISDIR(s.st_mode) && !all_shown)
+		flags &= ~O_NOFOLLOW;
 	printf("ok type=%o flags=%#o cloexec=%d offset=%ld\n", s.st_mode & S_IFMT, flags, fcntl(fd, F_GETFD) & FD_CLOEXEC,
 	       S_ISDIR(s.st_mode) || S_ISREG(s.st_mode) ? (long)lseek(fd, 0, SEEK_CUR) : 0L);
 	close(fd);
@@ -76,8 +86,9 @@ static void with_openat2(const char *path)
 
 int main(int argc, char **argv)
 {
-	need_arguments(argc, 1, "open_flags PATH...");
-	for (int i = 1; i < argc; i++) {
+	need_arguments(argc, 1, "open_flags [-n] PATH...");
+	all_shown = !strcmp(argv[1], "-n");
+	for (int i = 1 + all_shown; i < argc; i++) {
 		for (size_t a = 0; a < COUNT(access_modes); a++)
 			for (size_t k = 0; k < COUNT(kinds); k++)
 				result(argv[i], access_modes[a].name, kinds[k].name,
