@@ -32,13 +32,18 @@ static __attribute__((noinline)) long examine(int flags)
     return (st.st_mode & S_IFMT) == S_IFREG && is_for_other_machine() ? STALE : 0;
 }
 
+static inline int exec_flags(void)
+{
+    return f->row->handler == DO_execveat ? (int)f->a[f->row->flags] : 0;
+}
+
 /* The kernel first, as with every path: where it succeeds neither the file nor its interpreter was ours, for those it
  * cannot find.  STALE: the server must be asked. */
-static inline long execute_natively(int flags)
+static inline long execute_natively(void)
 {
     if (index_of()->flags & HEADER_HOST_PREFIX) /* it may find another interpreter than the right one */
         return STALE;
-    long seen = examine(flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
+    long seen = examine(exec_flags() & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
     if (seen == STALE)
         return STALE;
     long r = native();
@@ -94,45 +99,15 @@ static __attribute__((noinline)) u64 own_name_of(const char *path)
            inode->path_at : 0;
 }
 
-/* A virtual program that has been executed before, by somebody: nobody is asked again.  STALE: somebody must be. */
-static inline long execute_known(u64 target, const char *path)
+/* The server says how. */
+static __attribute__((noinline)) long execute_as_planned(void)
 {
-    const struct inode *inode = inode_at(target);
-    u64 program = (inode->st_mode & S_IFMT) == S_IFREG ? LOAD(inode->listing_at) : 0;
-    if (!program || !(inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED)))
-        return STALE;
-    f->noted = own_name_of(path);
-    if (!f->noted)
-        return STALE;
-    long fd = open_certainly(at(index_of(), program), O_PATH | O_CLOEXEC, 0);
-    if (fd < 0)
-        return fd;
-    u32 last = 0;
-    for (u32 i = 0; path[i]; i++)
-        if (path[i] == '/')
-            last = i + 1;
-    return perform(fd, f->a[f->row->path + 1], f->noted, f->noted + last);
-}
-
-static __attribute__((noinline)) long execute(void)
-{
-    const char *path = path_of(0);
-    int flags = f->row->handler == DO_execveat ? (int)f->a[4] : 0;
-    f->follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    u64 target = *path ? first_look(0) : LET_KERNEL;
-    if (TARGET_KIND(target) == TARGET_ERRNO)
-        return -(long)TARGET_VALUE(target);
-    long r = target == LET_KERNEL ? execute_natively(flags) : STALE;
-    if (TARGET_KIND(target) == TARGET_INODE && *path == '/' && !flags)
-        r = execute_known(target, path);
-    if (r != STALE)
-        return r;
     if (f->row->dirfd < 6 || *path_of(0) != '/') {
         const struct inode *dir = identify_fd(start_of(0));
         f->base = dir ? offset_of(dir) : 0;
     }
     for (u32 tries = 0; tries < 4; tries++) {
-        target = ask(f->base, 0, (tries ? REASON_STALE : REASON_ASK) | (u64)f->follow << 8, 0);
+        u64 target = ask(f->base, 0, (tries ? REASON_STALE : REASON_ASK) | (u64)f->follow << 8, 0);
         if (target == TARGET(TARGET_ERRNO, EINTR)) { /* exec is not interrupted: its callers do not expect it */
             tries--;
             continue;
@@ -142,10 +117,41 @@ static __attribute__((noinline)) long execute(void)
         if (TARGET_KIND(target) != TARGET_PLAN)
             return native();
         f->noted = TARGET_VALUE(target);
-        r = execute_plan(tries);
+        long r = execute_plan(tries);
         if (r != STALE)
             return r;
     }
     return -EIO;
+}
+
+/* A virtual program that has been executed before, by somebody: nobody is asked again. */
+static __attribute__((noinline)) long execute_known(u64 target)
+{
+    const struct inode *inode = inode_at(target);
+    u64 program = (inode->st_mode & S_IFMT) == S_IFREG ? LOAD(inode->listing_at) : 0;
+    f->noted = program && (inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED)) ? own_name_of(path_of(0)) : 0;
+    if (!f->noted)
+        return execute_as_planned();
+    long fd = open_certainly(at(index_of(), program), O_PATH | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd == STALE ? execute_as_planned() : fd;
+    const char *name = at(index_of(), f->noted);
+    u32 last = 0;
+    for (u32 i = 0; name[i]; i++)
+        if (name[i] == '/')
+            last = i + 1;
+    return perform(fd, f->a[f->row->path + 1], f->noted, f->noted + last);
+}
+
+static __attribute__((noinline)) long execute(void)
+{
+    f->follow = !(exec_flags() & AT_SYMLINK_NOFOLLOW);
+    u64 target = *path_of(0) ? first_look(0) : LET_KERNEL;
+    if (TARGET_KIND(target) == TARGET_ERRNO)
+        return -(long)TARGET_VALUE(target);
+    if (TARGET_KIND(target) == TARGET_INODE && *path_of(0) == '/' && !exec_flags())
+        return execute_known(target);
+    long r = target == LET_KERNEL ? execute_natively() : STALE;
+    return r == STALE ? execute_as_planned() : r;
 }
 #endif
