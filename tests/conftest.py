@@ -27,7 +27,7 @@ def _name_the_helpers() -> None:
 
 _name_the_helpers()
 
-from tests.helpers import guests as built_guests  # noqa: E402
+from tests.helpers import once  # noqa: E402
 from tests.helpers.guests import Guests  # noqa: E402
 from tests.helpers.repositories import ServedRepository, serve_shared  # noqa: E402
 from tests.helpers.unprivileged import Unprivileged, make_unprivileged  # noqa: E402
@@ -36,12 +36,12 @@ from tests.helpers.unprivileged import Unprivileged, make_unprivileged  # noqa: 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers of pytest-xdist share what the process that starts them has made."""
     if not hasattr(config, "workerinput"):
-        built_guests.begin()
+        once.begin()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        built_guests.end()
+        once.end()
 
 
 @pytest.fixture(scope="session")

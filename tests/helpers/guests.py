@@ -1,21 +1,19 @@
 """Builds the guests: C programs of one behaviour each, which know nothing of hepwrap.
 
-Executables are in a directory that every user can read, each compiled once for all workers of one run and removed at
-its end (`begin` and `end`, called by the process that makes the workers).
+Executables are in a directory that every user can read, each compiled once for all workers of one run.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-#: Where the workers of a run find its directory.
-VARIABLE = "HEPWRAP_TEST_GUESTS"
+from tests.helpers import once
+
 SOURCES = Path(__file__).resolve().parents[1] / "guests"
 FLAGS = ("-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread")
 #: Bytes of stack that the runtime may use, as the build has checked it.
@@ -31,7 +29,7 @@ class Guests:
 
     def __init__(self, compiler: str = "gcc") -> None:
         self.compiler = compiler
-        self.directory = Path(os.environ[VARIABLE])
+        self.directory = once.made("guests", lambda _: None)
 
     def path(self, name: str, *, static: bool = False) -> Path:
         """The executable of `tests/guests/<name>.c`; `static` links the libc in."""
@@ -65,15 +63,3 @@ class Guests:
         if check and done.returncode != 0:
             pytest.fail(f"guest {command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
-
-
-def begin() -> None:
-    """Make the directory of this run."""
-    place = tempfile.mkdtemp(prefix="hepwrap-guests-")
-    os.chmod(place, 0o755)
-    os.environ[VARIABLE] = place
-
-
-def end() -> None:
-    """Remove it."""
-    shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.helpers import once
 from tests.helpers.launches import Done, Launches, quiet
 
 
@@ -39,12 +40,31 @@ def publish(publisher: Launches, name: str, tree: Path, place: Path) -> Done:
     return publisher.look("publish", *where, "--quiet", str(tree))
 
 
-@contextmanager
-def publish_and_serve(publisher: Launches, name: str, tree: Path, place: Path) -> Iterator[Published]:
-    """keygen, publish, serve; the server ends with the block."""
+def make_keys(publisher: Launches, name: str, place: Path) -> None:
+    """`hepwrap keygen`; everybody may enter the directory."""
     done = publisher.look("keygen", name, "--keys", str(place / "keys"))
     assert done.returncode == 0, done.stderr
     (place / "keys").chmod(0o755)
+
+
+@contextmanager
+def published_once(publisher: Launches, name: str, build: Callable[[Path], object]) -> Iterator[Published]:
+    """A tree that all workers share and none changes: `build(tree)` and publishing happen once, serving in each."""
+
+    def make(place: Path) -> None:
+        build(place / "tree")
+        make_keys(publisher, name, place)
+        quiet(publish(publisher, name, place / "tree", place))
+
+    place = once.made(name, make)
+    with serve(publisher, place / "store") as url:
+        yield Published(name, place / "tree", place, f"{url}/cvmfs/{name}", publisher)
+
+
+@contextmanager
+def publish_and_serve(publisher: Launches, name: str, tree: Path, place: Path) -> Iterator[Published]:
+    """keygen, publish, serve; the server ends with the block."""
+    make_keys(publisher, name, place)
     quiet(publish(publisher, name, tree, place))
     with serve(publisher, place / "store") as url:
         yield Published(name, tree, place, f"{url}/cvmfs/{name}", publisher)

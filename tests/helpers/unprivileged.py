@@ -1,11 +1,12 @@
 """An ordinary user: no capabilities, no_new_privs, and where root runs the tests also another uid.
 
 The project and its environment may lie below a directory that other users cannot enter, so hepwrap and what it depends
-on are copied into an environment in a world-readable place.
+on are copied into an environment in a world-readable place, once for all workers.
 """
 
 from __future__ import annotations
 
+import compileall
 import importlib.metadata
 import importlib.util
 import os
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.helpers import once
 
 #: A user that no machine has.
 UID = 54321
@@ -94,9 +97,10 @@ class Unprivileged:
 
 
 def make_unprivileged() -> Iterator[Unprivileged]:
-    """Copy the installation, make a home, and remove both at the end (made for fixtures)."""
+    """Copy the installation, and make a home that is removed at the end (made for fixtures)."""
     if shutil.which("setpriv") is None:
         pytest.fail("setpriv is missing; install util-linux")
+    installation = once.made("installation", _copy_environment)
     place = Path(tempfile.mkdtemp(prefix="hepwrap-user-"))
     try:
         place.chmod(0o755)
@@ -104,8 +108,7 @@ def make_unprivileged() -> Iterator[Unprivileged]:
         home.mkdir(mode=0o755)
         if os.geteuid() == 0:
             os.chown(home, UID, UID)
-        python = _copy_environment(place / "venv")
-        user = Unprivileged(home, python, [str(place / "venv/bin/hepwrap")])
+        user = Unprivileged(home, installation / "bin/python", [str(installation / "bin/hepwrap")])
         _check_interpreter(user)
         yield user
     finally:
@@ -122,8 +125,11 @@ def _check_interpreter(user: Unprivileged) -> None:
         )
 
 
-def _copy_environment(target: Path) -> Path:
-    """A virtual environment with hepwrap and what it needs, and nothing else; its interpreter."""
+def _copy_environment(target: Path) -> None:
+    """A virtual environment with hepwrap and what it needs, and nothing else.
+
+    Compiled here, since the user cannot write beside the sources and would compile them at every launch.
+    """
     base = Path(sys._base_executable)  # type: ignore[attr-defined]
     packages = target / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     packages.mkdir(parents=True)
@@ -147,8 +153,8 @@ def _copy_environment(target: Path) -> Path:
     script = target / "bin" / "hepwrap"
     script.write_text(f"#!{python}\nimport sys\nfrom hepwrap.__main__ import main\nsys.exit(main())\n")
     script.chmod(0o755)
+    compileall.compile_dir(packages, quiet=2)
     subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
-    return python
 
 
 def _needed(name: str) -> set[str]:

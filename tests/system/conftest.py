@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import programs, work_tree
+from tests.helpers import once, programs, work_tree
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PATCHINGS, Launches, flags_of
-from tests.helpers.publishing import Published, publish_and_serve
+from tests.helpers.publishing import Published, published_once
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import UID, Unprivileged
 
@@ -58,32 +58,17 @@ def open_place(unprivileged: Unprivileged) -> Path:
     return place
 
 
-@pytest.fixture(scope="module")
-def module_place(open_place: Path) -> Iterator[Path]:
-    """One of its own for the tests of one file; gone after them."""
-    place = Path(tempfile.mkdtemp(dir=open_place))
-    place.chmod(0o755)
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
-def native_programs(open_place: Path, guests: Guests) -> Path:
+def native_programs(guests: Guests) -> Path:
     """The tree of `tests/helpers/programs.py` as the kernel can run it."""
-    tree = open_place / "native-programs"
-    programs.build(tree, str(tree), guests)
-    return tree
+    return once.made("native-programs", lambda tree: programs.build(tree, str(tree), guests))
 
 
 @pytest.fixture(scope="session")
-def published_programs(
-    tester: Launches, open_place: Path, guests: Guests, native_programs: Path
-) -> Iterator[Published]:
+def published_programs(tester: Launches, guests: Guests, native_programs: Path) -> Iterator[Published]:
     """The same as a repository; its name makes both tops equally long, and with them all first lines."""
     name = "programs.".ljust(len(f"{native_programs}") - len("/cvmfs/.hep.example"), "p") + ".hep.example"
-    place = open_place / "programs"
-    programs.build(place / "tree", f"/cvmfs/{name}", guests)
-    with publish_and_serve(tester, name, place / "tree", place) as published:
+    with published_once(tester, name, lambda tree: programs.build(tree, f"/cvmfs/{name}", guests)) as published:
         yield published
 
 
@@ -97,11 +82,9 @@ def pair(
 
 
 @pytest.fixture(scope="session")
-def published_work(tester: Launches, open_place: Path) -> Iterator[Published]:
+def published_work(tester: Launches) -> Iterator[Published]:
     """work.hep.example: see `tests/helpers/work_tree.py`."""
-    place = open_place / "work"
-    work_tree.build(place / "tree")
-    with publish_and_serve(tester, "work.hep.example", place / "tree", place) as published:
+    with published_once(tester, "work.hep.example", work_tree.build) as published:
         yield published
 
 

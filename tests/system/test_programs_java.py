@@ -14,7 +14,7 @@ import pytest
 from tests.helpers import needs
 from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, publish_and_serve
+from tests.helpers.publishing import Published, published_once
 from tests.helpers.unprivileged import Unprivileged
 
 MAIN = """
@@ -68,11 +68,9 @@ public class Helper {
 """
 
 
-@pytest.fixture(scope="module")
-def published(tester: Launches, module_place: Path) -> Iterator[Published]:
+def build(tree: Path) -> None:
     """app.jar, its sources, texts, and a small Java of its own (jlink)."""
-    place = module_place
-    tree = place / "tree"
+    place = tree.parent
     (tree / "src/org/example").mkdir(parents=True)
     (tree / "src/org/example/Main.java").write_text(MAIN)
     (tree / "src/org/example/Helper.java").write_text(HELPER)
@@ -90,7 +88,11 @@ def published(tester: Launches, module_place: Path) -> Iterator[Published]:
     ):
         needs.program(command[0], "openjdk-17-jdk-headless")
         subprocess.run(command, check=True, capture_output=True, timeout=100)
-    with publish_and_serve(tester, "java.hep.example", tree, place) as published:
+
+
+@pytest.fixture(scope="session")
+def published(tester: Launches) -> Iterator[Published]:
+    with published_once(tester, "java.hep.example", build) as published:
         yield published
 
 

@@ -10,16 +10,15 @@ import pytest
 from tests.helpers import python_tree, walking
 from tests.helpers.launches import Launches, quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, publish_and_serve
+from tests.helpers.publishing import Published, published_once
 from tests.helpers.unprivileged import Unprivileged
 
 PYTHON = "{top}/bin/python3"
 
 
-@pytest.fixture(scope="module")
-def published(tester: Launches, module_place: Path) -> Iterator[Published]:
-    python_tree.build(module_place / "tree")
-    with publish_and_serve(tester, "python.hep.example", module_place / "tree", module_place) as published:
+@pytest.fixture(scope="session")
+def published(tester: Launches) -> Iterator[Published]:
+    with published_once(tester, "python.hep.example", python_tree.build) as published:
         yield published
 
 

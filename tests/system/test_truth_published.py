@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import walking
 from tests.helpers.launches import Launches, quiet
-from tests.helpers.publishing import Published, publish_and_serve
+from tests.helpers.publishing import Published, publish_and_serve, published_once
 from tests.helpers.unprivileged import UID, Unprivileged
 from tests.vfs_publish import odd_tree
 
@@ -23,18 +23,21 @@ RECORDED = {"CVMFS_CLAIM_OWNERSHIP": "no"}
 VARIANT = b"/links/variant"
 
 
-@pytest.fixture(scope="module")
-def published(tester: Launches, module_place: Path) -> Iterator[Published]:
-    """The odd tree, published by whoever runs the tests, in a place that the ordinary user can enter."""
-    place = module_place
-    (place / "tree").mkdir(parents=True)
-    odd_tree.make(place / "tree", privileged=IS_ROOT)
+def build(tree: Path) -> None:
+    """The odd tree, and three nested catalogues."""
+    tree.mkdir()
+    odd_tree.make(tree, privileged=IS_ROOT)
     for index, name in enumerate(("a", "b", "c")):
-        (place / "tree" / "catalogues" / name).mkdir(parents=True)
-        (place / "tree" / "catalogues" / name / ".cvmfscatalog").touch()
-        (place / "tree" / "catalogues" / name / "file").write_text(name * (index + 1))
-    os.chmod(place / "tree", 0o755)
-    with publish_and_serve(tester, NAME, place / "tree", place) as served:
+        (tree / "catalogues" / name).mkdir(parents=True)
+        (tree / "catalogues" / name / ".cvmfscatalog").touch()
+        (tree / "catalogues" / name / "file").write_text(name * (index + 1))
+    os.chmod(tree, 0o755)
+
+
+@pytest.fixture(scope="session")
+def published(tester: Launches) -> Iterator[Published]:
+    """Published by whoever runs the tests, in a place that the ordinary user can enter."""
+    with published_once(tester, NAME, build) as served:
         yield served
 
 
