@@ -349,9 +349,12 @@ def on_stand_in(world: World, question: Question) -> Answer:
 
 
 def on_list(world: World, question: Question) -> Answer:
-    """getdents: the directory is the base."""
+    """getdents: the directory is the base, the position the second."""
     world.book.list_directory(question.base)
-    return target(_index.TARGET_INODE, question.base), None
+    if world.book.is_listed(question.base):
+        return target(_index.TARGET_INODE, question.base), None
+    place = world.index.mailbox(question.slot)
+    return target(_index.TARGET_DATA), world.book.part_of_listing(question.base, question.second_base, place)
 
 
 def attributed(world: World, question: Question) -> tuple[Answer | None, Node | None]:

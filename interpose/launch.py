@@ -47,7 +47,8 @@ NOT_IGNORED = frozenset(
         signal.SIGTRAP,
     )
 )
-MOST_WINDOW, LEAST_ADDRESS_SPACE = 1 << 30, 2 << 30
+#: Room for a million names (docs/decisions/0017), and what the helper itself needs.
+MOST_WINDOW, LEAST_ADDRESS_SPACE = 384 << 20, 2 << 30
 
 
 def affordable_window() -> int:

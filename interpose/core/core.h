@@ -134,7 +134,6 @@ struct tracer {
     struct header *index;
     uint64_t base;              /* address of the image in every program */
     const struct image_head *head;
-    uint64_t window;
     int image_fd;
     pid_t first;                /* the command's process; 0 once it has ended */
     int first_status;

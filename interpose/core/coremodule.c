@@ -58,7 +58,6 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     tracer->index = (struct header *)address;
     tracer->base = base;
     tracer->head = (const struct image_head *)hepwrap_runtime;
-    tracer->window = tracer->index->window;
     tracer->image_fd = image_fd;
     tracer->patching = patching;
     tracer->tail_of_queue = &tracer->head_of_queue;

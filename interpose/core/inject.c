@@ -132,7 +132,7 @@ static struct user_regs_struct ready_to_map(const struct injection *in)
     regs.rbp = IMAGE_SPAN;
     regs.r12 = in->tracer->base + in->tracer->head->bootstrap;
     regs.r13 = UPCALL_NUMBER;
-    regs.r14 = in->tracer->window | (in->area_bytes && !in->area_wish ? WANT_AREA : 0);
+    regs.r14 = in->window | (in->area_bytes && !in->area_wish ? WANT_AREA : 0);
     regs.r15 = in->fame.comm;
     return regs;
 }
@@ -211,7 +211,7 @@ static bool mapped(struct injection *in, const struct user_regs_struct *regs)
         return served(in, regs);
     if (code >= 0)
         code = -EEXIST; /* a kernel before 4.17 takes MAP_FIXED_NOREPLACE for a wish */
-    if (code != -ENOMEM || !limits_raise_space(in, IMAGE_SPAN + in->tracer->window))
+    if (code != -ENOMEM || !(limits_raise_space(in, IMAGE_SPAN + in->window) || limits_narrow_window(in)))
         return inject_refuse(in, image ? "mapping the index" : "mapping the runtime", code);
     in->fd = (int64_t)regs->r8;
     return image ? map_index(in) : inject_map(in);
@@ -278,6 +278,7 @@ bool inject_begin(struct tracer *tracer, struct task *task)
     if (!in)
         return false;
     *in = (struct injection){.tracer = tracer, .owner = task, .fame = task->fame, .then = opened_and_mapped};
+    in->window = __atomic_load_n(&tracer->index->window, __ATOMIC_ACQUIRE);
     task->fame = (struct fame){0};
     if (ptrace(PTRACE_GETREGS, task->id, NULL, &in->saved) < 0)
         return true; /* killed */

@@ -21,6 +21,7 @@ struct injection {
     size_t area_bytes;          /* 0: nothing is known */
     struct rlimit descriptors;  /* the limit before it was raised */
     bool descriptors_raised, space_raised;
+    uint64_t window;            /* bytes of the index that are mapped */
     int64_t fd;                 /* of the image in the task, or why there is none */
     int32_t pair[2];            /* sockets of the task's */
     then_do *then;
@@ -38,6 +39,7 @@ bool gift_begin(struct injection *in);
 /* limits.c: true where the limit was raised just now, so that it is worth trying again. */
 bool limits_raise_descriptors(struct injection *in);
 bool limits_raise_space(struct injection *in, uint64_t bytes);
+bool limits_narrow_window(struct injection *in);
 void limits_restore(struct injection *in);
 
 #endif

@@ -74,38 +74,76 @@ static inline u64 put_child(char *to, u64 room, const struct child *child, u64 n
     return bytes;
 }
 
+/* Entries of `listing`, whose first is the one at `first`, from the position f->noted to `end`, behind `used` bytes that
+ * are in the caller's buffer already.  f->noted is the first that does not fit.  How many bytes are there then. */
+static inline u64 put_children(const struct listing *listing, u64 first, u64 end, u64 used, int old)
+{
+    u32 size = (u32)f->a[2];
+    for (u64 bytes; f->noted < end; f->noted++, used += bytes) {
+        const struct child *child = &listing->children[f->noted - first];
+        if (child->name_at >= LOAD(index_of()->used))
+            break; /* of a mailbox that has been given away */
+        bytes = put_child((char *)f->a[1] + used, size - used, child, f->noted + 1, old);
+        if (!bytes)
+            break;
+    }
+    return used;
+}
+
+/* No more fit into a mailbox. */
+#define LISTED_AT_ONCE (PAYLOAD_BYTES / sizeof(struct child))
+
+/* Where the index had no room for a listing, some entries from a position on come with each answer.  -EINVAL: the buffer
+ * has no room even for the first. */
+static __attribute__((noinline)) long list_unlisted(const struct inode *dir, int old)
+{
+    u64 used = 0;
+    for (u32 tries = 0; tries < 8;) {
+        u64 ticket, first = f->noted, target = ask(offset_of(dir), first, REASON_ASK, &ticket);
+        u64 listing_at = LOAD(dir->listing_at);
+        if (TARGET_KIND(target) == TARGET_ERRNO)
+            return used ? (long)used : -(long)TARGET_VALUE(target);
+        if (TARGET_KIND(target) != TARGET_DATA && !listing_at)
+            break;
+        const struct listing *listing = at(index_of(), listing_at ? listing_at : slot_of(ticket)->data_at);
+        u64 count = listing->count, start = listing_at ? 0 : first;
+        u64 end = start + (listing_at || count < LISTED_AT_ONCE ? count : LISTED_AT_ONCE);
+        u64 more = put_children(listing, start, end, used, old);
+        if (!listing_at && !slot_is_still(ticket)) { /* read too late: what was read is nothing */
+            f->noted = first;
+            tries++;
+            continue;
+        }
+        if (listing_at || f->noted < end || first == end)
+            return more || f->noted >= end ? (long)more : -EINVAL;
+        used = more;
+    }
+    return -EIO;
+}
+
 static inline long list_directory(int old)
 {
     long r = native();
     if (r != -ENOENT)
         return r; /* a deleted directory lists as ENOENT */
-    int fd = (int)f->a[0];
-    const struct inode *dir = identify_fd(fd);
+    const struct inode *dir = identify_fd((int)f->a[0]);
     if (!dir)
         return r;
-    if (!LOAD(dir->listing_at)) {
-        u64 t = ask(offset_of(dir), 0, REASON_ASK, 0);
-        if (TARGET_KIND(t) == TARGET_ERRNO)
-            return -(long)TARGET_VALUE(t);
+    r = raw3(NR_lseek, f->a[0], 0, 1);
+    if (r < 0)
+        return r;
+    f->noted = (u64)r;
+    if (LOAD(dir->listing_at)) {
+        const struct listing *listing = at(index_of(), LOAD(dir->listing_at));
+        r = (long)put_children(listing, 0, listing->count, 0, old);
+        if (!r && f->noted < listing->count)
+            return -EINVAL;
+    } else {
+        r = list_unlisted(dir, old);
     }
-    const struct listing *listing = at(index_of(), LOAD(dir->listing_at));
-    long start = raw3(NR_lseek, fd, 0, 1);
-    if (start < 0)
-        return start;
-    u64 position = (u64)start, used = 0;
-    u32 size = (u32)f->a[2];
-    while (position < listing->count) {
-        u64 bytes = put_child((char *)f->a[1] + used, size - used, &listing->children[position], position + 1, old);
-        if (!bytes)
-            break;
-        used += bytes;
-        position++;
-    }
-    if (!used && position < listing->count)
-        return -EINVAL;
-    if (used)
-        raw3(NR_lseek, fd, position, 0);
-    return (long)used;
+    if (r > 0)
+        raw3(NR_lseek, f->a[0], f->noted, 0);
+    return r;
 }
 
 /* The answer of getxattr or listxattr, whose data the server left in the slot. */

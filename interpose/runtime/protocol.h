@@ -5,6 +5,7 @@
 /* A system call number that no kernel has.  The filter always sends it to the tracer, which skips it.
  *   rdi, rsi, rdx, r10, r8, r9: the arguments of the call that is asked about; rbx: its number;
  *   r12, r13: offset of the virtual directory that the first, second path is relative to, 0 for the host's.
+ *             (getdents: r13 is the position in the directory r12)
  *   r14: why (enum reason) | follow the last symbolic link? << 8 | RESOLVE_... of openat2 << 16
  *        | the call's flags, wherever they stood, << 32.
  * The tracer turns it into futex(2), waiting while the slot's word is `word`: question and wait are one system call, so

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import random
 import stat
+import struct
 import threading
 import tracemalloc
 
@@ -337,13 +338,25 @@ def test_a_catalogue_that_gives_rows_without_end_is_corrupt(monkeypatch: pytest.
         launch.world.book.list_directory(at)
 
 
-def test_a_tiny_index_leaves_a_huge_directory_listed_but_not_known() -> None:
-    """Full half-way: what is in is right, what is not is asked for, and the listing has every name."""
-    size = 20_000
+def part(launch: Launch, at: int, position: int) -> list[tuple[bytes, int]]:
+    """Names and numbers that one answer has, read as the runtime reads them."""
+    place = launch.index.mailbox(7)
+    data = launch.world.book.part_of_listing(at, position, place)
+    assert len(data) <= _index.PAYLOAD_BYTES
+    records = [data[8 + i * 24 : 32 + i * 24] for i in range(int.from_bytes(data[:8], "little"))]
+    names = []
+    for name_at, number, length, _ in (struct.unpack("<QQII", record) for record in records):
+        names.append((data[name_at - place : name_at - place + length], number))
+    return names
+
+
+def test_a_tiny_index_leaves_a_huge_directory_unlisted_and_nothing_wrong() -> None:
+    """Full half-way: what is in is right, what is not is asked for, and the names come some at a time."""
+    size = 40_000
     launch = launch_of(tree(dir=Directory({b"file-%05d" % i: File() for i in range(size)})), window=16 << 20)
     at = enter(launch, b"/dir")
     assert launch.world.book.is_full
-    assert len(listing_of(launch, at)) == size + 2
+    assert not launch.world.book.is_listed(at)
     known = 0
     for i in range(size):
         path = TOP + b"/dir/file-%05d" % i
@@ -353,3 +366,46 @@ def test_a_tiny_index_leaves_a_huge_directory_listed_but_not_known() -> None:
     assert 0 < known < size
     assert launch.look(TOP + b"/dir/missing", True) is None
     assert launch.ask(TOP + b"/dir/missing", True) == "ENOENT"
+    used = launch.index.used
+    listed: list[tuple[bytes, int]] = []
+    while more := part(launch, at, len(listed)):
+        listed += more
+    assert {name for name, _ in listed} == {b".", b"..", *(b"file-%05d" % i for i in range(size))}
+    assert len(listed) == size + 2
+    assert launch.index.used == used, "nothing was written down"
+    for name, number in listed[2::1000]:
+        launch.questions = 0
+        word = launch.world.book.at_path(TOP + b"/dir/" + name)
+        if word:
+            assert launch.world.book.number_of(word) == number
+
+
+def test_a_window_that_becomes_narrower_fills_earlier_and_forgets_nothing() -> None:
+    launch = launch_of(tree(**{f"d{i}": Directory({b"f%d" % j: File() for j in range(100)}) for i in range(40)}))
+    for i in range(10):
+        enter(launch, b"/d%d" % i)
+    assert not launch.index.narrow(launch.index.used - 1), "what is used stays"
+    assert launch.index.window == 64 << 20
+    assert launch.index.narrow(launch.index.used + (1 << 16))
+    assert launch.world.book.is_full
+    assert not launch.index.narrow(1 << 16)
+    names = launch.index.names
+    for i in range(40):
+        truth = TOP + b"/d%d/f5" % i
+        assert launch.look(truth, True) == (truth if i < 10 else None)
+        assert launch.ask(TOP + b"/d%d/missing" % i, True) == "ENOENT"
+    assert launch.index.names == names
+    with pytest.raises(_index.Full):
+        launch.index.append(bytes(1 << 17))
+
+
+def test_large_answers_of_one_mailbox_use_the_same_room_again() -> None:
+    index = _index.Index(8 << 20, b"/cvmfs")
+    index.answer(3, 0, b"x" * _index.PAYLOAD_BYTES)
+    before = index.used
+    index.answer(3, 0, b"x" * 60_000)
+    used = index.used
+    assert used > before
+    for size in (60_000, 5_000, 65_536, 10, 60_001):
+        index.answer(3, 0, b"y" * size)
+    assert index.used == used

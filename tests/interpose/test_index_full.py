@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import sys
 
 import pytest
@@ -14,20 +15,33 @@ from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
 
 #: hepwrap with the smallest index that there can be.
 TINY = """
-import functools, sys
+import sys
 from hepwrap.interpose import launch
-launch.LaunchOptions = functools.partial(launch.LaunchOptions, window=8 << 20)
+launch.affordable_window = lambda: 8 << 20
 from hepwrap.__main__ import main
 sys.exit(main())
 """
-#: Ways to write the same file that fill an eighth of that: each is a key of its own.
-FILLING = [f"6 s{MOUNT}/{'./' * count}file t" for count in range(1400)]
+#: Ways out to the host, each a key of its own, that fill the part of it that names may have.
+FILLING = [f"6 s{MOUNT}/{'./' * count}outdir/passwd t" for count in range(200, 1900)]
 
 
 @pytest.fixture
 def full(oracle: Oracle) -> Oracle:
     """The oracle with a hepwrap whose index is full after FILLING."""
     return dataclasses.replace(oracle, hepwrap_command=[sys.executable, "-c", TINY])
+
+
+def test_the_index_is_full_indeed(full: Oracle) -> None:
+    """Or the tests below say nothing: what is not remembered is asked for again."""
+    again = [f"6 s{MOUNT}/many/entry-100-{'x' * 20} t", f"6 s{MOUNT}/chain/45 t"] * 50
+    questions = []
+    for script in (FILLING, [*FILLING, *again]):
+        path, stats = full.place / "script", full.place / "stats"
+        path.write_text("\n".join(script) + "\n")
+        text = full.interposed([full.guests.path("call_script"), path], user=False, flags=[f"--stats={stats}"])
+        assert text.endswith("end\n"), text[-200:]
+        questions.append(sum(json.loads(stats.read_text())["questions"].values()))
+    assert questions[1] == questions[0] + 100
 
 
 def test_every_question_about_a_path_is_answered_as_before(full: Oracle) -> None:

@@ -2,6 +2,7 @@
  * just being entered.
  *
  *     index_race threads|processes READERS DIRECTORIES CHILDREN
+ *     index_race window ROUNDS            the window is narrowed while the writer takes of it
  *
  * The writer and the lookup are those of vfs/index, not copies.  As threads all share one mapping, so that a race
  * detector sees every access; as processes each reader maps the file read-only at an address of its own, as programs do,
@@ -26,6 +27,7 @@
 static void let_others_run(void);
 #define LOAD(field) (let_others_run(), __atomic_load_n(&(field), __ATOMIC_ACQUIRE))
 #include "../../vfs/index/directory.h"
+#include "../../vfs/index/window.h"
 
 #define PREFIX "/cvmfs"
 #define REPOSITORY PREFIX "/race.hep.example"
@@ -365,10 +367,56 @@ static double probes(void)
     return (double)total / (double)writer.names;
 }
 
+/* ---- the window ---- */
+
+static struct header narrowing;
+static int ready, refused;
+
+static void *narrow(void *argument)
+{
+    (void)argument;
+    __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
+    for (u64 bytes = 4000; bytes; bytes -= 40) {
+        if (bytes % 400 == 0)
+            sched_yield();
+        if (!window_narrow(&narrowing, bytes))
+            return NULL;
+        if (__atomic_load_n(&narrowing.used, __ATOMIC_SEQ_CST) > bytes + 64)
+            broken("what has been narrowed is not used", "window", bytes);
+    }
+    return NULL;
+}
+
+/* Whoever was told "yes" can rely on it: in the end no more is used than there is. */
+static int run_window(u64 rounds)
+{
+    for (u64 i = 0; i < rounds; i++) {
+        pthread_t thread;
+        memset(&narrowing, 0, sizeof narrowing);
+        narrowing.window = 4096;
+        __atomic_store_n(&ready, 0, __ATOMIC_RELEASE);
+        pthread_create(&thread, NULL, narrow, NULL);
+        while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
+            sched_yield();
+        u64 taken = 0;
+        for (; taken < 4096 && window_take(&narrowing, taken + 64); taken += 64)
+            if (taken % 512 == 0)
+                sched_yield();
+        refused += taken < 4096;
+        pthread_join(thread, NULL);
+        if (narrowing.used != taken || taken > narrowing.window)
+            broken("no more is used than there is", "window", taken);
+    }
+    printf("rounds %lu\nrefused %d\n", rounds, refused);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3)
+        return run_window(strtoul(argv[2], NULL, 10));
     if (argc != 5) {
-        fprintf(stderr, "usage: index_race threads|processes READERS DIRECTORIES CHILDREN\n");
+        fprintf(stderr, "usage: index_race threads|processes READERS DIRECTORIES CHILDREN | window ROUNDS\n");
         return 2;
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -378,7 +426,7 @@ int main(int argc, char **argv)
     writer.window = 1UL << 30;
     if (readers > 64 || writer_open(&writer, PREFIX, strlen(PREFIX), "", 0) < 0)
         return 3;
-    u64 start = writer.end;
+    u64 start = writer.header->used;
     int r = argv[1][0] == 't' ? run_threads(readers) : run_processes(readers);
     if (r < 0) {
         fprintf(stderr, "failed: %d: %s\n", r, strerror(errno));
@@ -386,7 +434,7 @@ int main(int argc, char **argv)
     }
     printf("names %lu\nlooks %lu\nfound %lu\nasked %lu\nmissing %lu\nlisted %lu\nevicted %lu\n", writer.names,
            shared->looks, shared->found, shared->asked, shared->missing, shared->listed, shared->evicted);
-    printf("bytes_each %.1f\nprobes %.3f\n", (double)(writer.end - start) / (double)writer.names, probes());
+    printf("bytes_each %.1f\nprobes %.3f\n", (double)(writer.header->used - start) / (double)writer.names, probes());
     writer_close(&writer);
     return 0;
 }

@@ -32,10 +32,8 @@ def build(place: Path, flags: tuple[str, ...], project: Path = PROJECT) -> Path:
     return program
 
 
-def run(
-    program: Path, way: str, readers: int, directories: int, children: int, timeout: float = 100
-) -> subprocess.CompletedProcess[str]:
-    words = [str(program), way, *map(str, (readers, directories, children))]
+def run(program: Path, way: str, *numbers: int, timeout: float = 100) -> subprocess.CompletedProcess[str]:
+    words = [str(program), way, *map(str, numbers)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=timeout)
     if "unexpected memory mapping" in done.stderr:  # ThreadSanitizer and much randomised addresses do not go together
         words = ["setarch", platform.machine(), "-R", *words]
@@ -61,6 +59,15 @@ def test_a_million_names_are_entered_under_the_eyes_of_eight_processes(tmp_path:
     said = laws_hold(run(build(tmp_path, ("-O2",)), "processes", 8, 10_000, 100), 1_010_002)
     assert said["probes"] < 1.6, "cells that a hit looks at: the hash spreads names that differ in some digits"
     assert said["bytes_each"] < 280, "bytes for a name of 35: entry, inode, child and its part of the tables"
+
+
+@pytest.mark.parametrize("flags", [DETECTOR, ("-O2",)], ids=["detector", "fast"])
+def test_a_window_that_is_narrowed_while_it_is_used_is_never_overstepped(
+    flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run(build(tmp_path, flags), "window", 3000)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout.split()[-1]) > 0, "the writer was never refused: they did not meet"
 
 
 @pytest.mark.long
@@ -108,3 +115,15 @@ def test_the_laws_notice_completeness_that_is_read_after_the_name(tmp_path: Path
         if "broken" in said:
             break
     assert "broken" in said
+
+
+def test_the_laws_notice_a_window_that_is_looked_at_before_it_is_taken(tmp_path: Path) -> None:
+    before = "    if (end <= __atomic_load_n(&header->window, __ATOMIC_SEQ_CST))\n        return 1;\n"
+    taken = "    __atomic_store_n(&header->used, end, __ATOMIC_SEQ_CST);\n"
+    looked = (
+        "    if (end <= __atomic_load_n(&header->window, __ATOMIC_SEQ_CST)) {\n    "
+        + taken
+        + "        return 1;\n    }\n"
+    )
+    program = build(tmp_path, ("-O2",), spoilt(tmp_path, "vfs/index/window.h", taken + before, looked))
+    assert "no more is used than there is" in run(program, "window", 100_000).stderr

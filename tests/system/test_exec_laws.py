@@ -85,8 +85,18 @@ def test_less_address_space_than_the_index_takes_is_more_for_the_program(launche
     assert once == twice > 400000
 
 
-def test_a_hard_limit_of_address_space_below_the_index_is_one_sentence(launches: Launches) -> None:
-    done = launches.run("bash", "-c", "ulimit -v 400000; /bin/true; echo status $?")
+def test_a_hard_limit_of_address_space_below_the_index_makes_the_index_smaller(launches: Launches) -> None:
+    """For everybody, who ask more from then on, and get the same answers."""
+    look = f"find {TOP} | sort | md5sum"
+    done = launches.run("bash", "-c", f"{look}; (ulimit -v 100000; {look}; grep VmSize /proc/self/status); {look}")
+    first, limited, size, last = done.stdout.splitlines()
+    assert first == limited == last, done.stderr
+    assert int(size.split()[1]) < 50_000
+    assert done.stderr == ""
+
+
+def test_a_hard_limit_of_address_space_below_what_is_used_of_the_index_is_one_sentence(launches: Launches) -> None:
+    done = launches.run("bash", "-c", "ulimit -v 6000; /bin/true; echo status $?")
     assert done.stdout == "status 137\n"
     assert "cannot be served: mapping the index: Cannot allocate memory; raise its ulimit -v" in done.stderr
 

@@ -3,9 +3,9 @@
 Owns the way from `Node` to a record of the shared index and back; whole directories are entered by `directories`.  Must
 not know system calls, nor where stand-ins come from.  Only what holds for every user is written under a path.
 
-What is only named costs the index alone; nodes are looked up again when they are needed.  Once a quarter of the index
-is in use no more is remembered (`is_full`): answers go out with the mailbox (`Passing`), and the rest of the room is
-kept for what is opened, which must stay known as long as somebody may ask a descriptor what it is.
+What is only named costs the index alone; nodes are looked up again when they are needed.  Once three quarters of the
+index are in use no more is remembered (`is_full`): answers go out with the mailbox (`Passing`, parts of a listing), and
+the rest is kept for what is opened, which must stay known as long as somebody may ask a descriptor what it is.
 
 An inode is found again by its canonical path, whose entry says so (`itself` of layout.def); hard links by their group.
 
@@ -39,8 +39,8 @@ _LISTING = offset("inode", "listing_at")
 _HASHED = 1 << 62
 #: Nodes kept to be found again at once.
 _KEPT_NODES = 1024
-#: Which part of the room that is left may be filled with names.
-_PART_FOR_NAMES = 4
+#: Which part of the room may be filled with names.
+_PART_FOR_NAMES = 0.75
 #: Where the fields of an inode lie, and how many bytes they have.
 _PLACES = {name: (offset("inode", name), width("inode", name)) for name in INODE.names}
 _OPEN = _index.INODE_SEARCHED | _index.INODE_EXEC_YES
@@ -64,9 +64,7 @@ class Book:
     def __init__(self, index: _index.Index, resolver: Resolver) -> None:
         self.index, self.resolver = index, resolver
         self.lock = threading.RLock()
-        window = int.from_bytes(index.load(offset("header", "window"), width("header", "window")), "little")
-        #: Bytes of the index that names may fill.
-        self.room_for_names = index.used + (window - index.used) // _PART_FOR_NAMES
+        self._start = index.used
         #: Inodes of hard link groups, and of what was opened when no names were written down any more, by path.
         self._groups: dict[tuple[int, Hashable], int] = {}
         self._unnamed: dict[bytes, int] = {}
@@ -146,6 +144,11 @@ class Book:
         return at in self._foreign
 
     @property
+    def room_for_names(self) -> int:
+        """Bytes of the index that names may fill; the window may have become narrower."""
+        return self._start + int((self.index.window - self._start) * _PART_FOR_NAMES)
+
+    @property
     def is_full(self) -> bool:
         """Whether no more names are written down."""
         return self.index.used > self.room_for_names
@@ -156,6 +159,10 @@ class Book:
             return None
         link = node.mount.target_of(node.entry) if node.entry.is_symlink else b""
         return Passing(self._fields(node, self.number(node), link), link)
+
+    def above(self, at: int) -> int:
+        """What `..` is in the directory; of /cvmfs, itself."""
+        return self._field(at, "parent_at") or at
 
     def flags(self, at: int) -> int:
         """INODE_... of the inode."""
@@ -264,10 +271,8 @@ class Book:
     # Names.
 
     def text(self, text: bytes) -> int:
-        """The offset of a NUL-terminated text, stored once as long as there is room for names."""
+        """The offset of a NUL-terminated text, stored once."""
         with self.lock:
-            if self.is_full and text not in self._texts:
-                return self.index.append(text)
             if text not in self._texts:
                 self._texts[text] = self.index.append(text)
             return self._texts[text]
@@ -303,6 +308,10 @@ class Book:
     def list_directory(self, at: int) -> None:
         """Enter all children of the directory and mark it complete; raises what listing the catalogue raises."""
         self._directories.enter(at)
+
+    def part_of_listing(self, at: int, position: int, place: int) -> bytes:
+        """Some of the names in the directory, to lie at `place` in the index: for one that could not be entered."""
+        return self._directories.part(at, position, place)
 
     def is_listed(self, at: int) -> bool:
         """Whether the directory has a listing in the index."""

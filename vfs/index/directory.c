@@ -87,7 +87,7 @@ int draft_enter(struct writer *writer, struct draft *draft, const struct describ
     struct name name;
     name_in(&name, writer->header, dir, what->name, what->length);
     const struct entry *found = find_entry(writer->header, &name);
-    if (writer->end > draft->limit) {
+    if (writer->header->used > draft->limit) {
         errno = ENOBUFS;
         return -1;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "description.h"
 #include "listing.h"
+#include "window.h"
 
 typedef struct {
     PyObject_HEAD
@@ -51,7 +52,7 @@ static PyObject *index_store(PyObject *object, PyObject *args)
     long long value;
     if (!PyArg_ParseTuple(args, "kkL", &offset, &width, &value))
         return NULL;
-    if (offset + width > writer->end)
+    if (offset + width > writer->header->used)
         return PyErr_Format(PyExc_ValueError, "offset %lu lies outside the index", offset);
     if (width == 4)
         __atomic_store_n((u32 *)writer_pointer(writer, offset), (u32)value, __ATOMIC_RELEASE);
@@ -67,7 +68,7 @@ static PyObject *index_load(PyObject *object, PyObject *args)
     unsigned long offset, length;
     if (!PyArg_ParseTuple(args, "kk", &offset, &length))
         return NULL;
-    if (offset > writer->end || length > writer->end - offset)
+    if (offset > writer->header->used || length > writer->header->used - offset)
         return PyErr_Format(PyExc_ValueError, "offset %lu lies outside the index", offset);
     return PyBytes_FromStringAndSize(writer_pointer(writer, offset), (Py_ssize_t)length);
 }
@@ -122,6 +123,15 @@ static PyObject *index_listing(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "kkOO!", &directory_at, &limit, &owner, &PyDict_Type, &kinds))
         return NULL;
     return new_listing(object, writer_of(object), directory_at, limit, owner, kinds);
+}
+
+/* narrow(bytes) -> whether no more than these will be used from now on; what the tracer does for a small program */
+static PyObject *index_narrow(PyObject *object, PyObject *args)
+{
+    unsigned long bytes;
+    if (!PyArg_ParseTuple(args, "k", &bytes))
+        return NULL;
+    return PyBool_FromLong(window_narrow(writer_of(object)->header, bytes));
 }
 
 /* identify(device, inode, offset): whose stand-in that is; a number used again gets its new meaning */
@@ -227,7 +237,13 @@ static PyObject *index_get_fd(PyObject *object, void *unused)
 static PyObject *index_get_used(PyObject *object, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLong(writer_of(object)->end);
+    return PyLong_FromUnsignedLong(writer_of(object)->header->used);
+}
+
+static PyObject *index_get_window(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLong(LOAD(writer_of(object)->header->window));
 }
 
 static PyObject *index_get_names(PyObject *object, void *unused)
@@ -274,6 +290,7 @@ static PyMethodDef index_methods[] = {
     {"store", index_store, METH_VARARGS, "store(offset, width, value): release store of 4 or 8 bytes"},
     {"load", index_load, METH_VARARGS, "load(offset, length) -> bytes"},
     {"enter", index_enter, METH_VARARGS, "enter(key, follow, nofollow, itself=0) -> True where the key is new"},
+    {"narrow", index_narrow, METH_VARARGS, "narrow(bytes) -> whether no more than these will be used"},
     {"itself", index_itself, METH_VARARGS, "itself(path) -> offset of its inode or 0"},
     {"key_of", index_key_of, METH_VARARGS, "key_of(path) -> offset of the key or 0"},
     {"number", index_number, METH_NOARGS, "number() -> an inode number that nothing has"},
@@ -291,6 +308,7 @@ static PyMethodDef index_methods[] = {
 static PyGetSetDef index_attributes[] = {
     {"fd", index_get_fd, NULL, "descriptor of image and index", NULL},
     {"used", index_get_used, NULL, "bytes in use", NULL},
+    {"window", index_get_window, NULL, "bytes that may be used; may shrink", NULL},
     {"names", index_get_names, NULL, "keys entered", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

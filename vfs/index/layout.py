@@ -38,7 +38,7 @@ def width(record: str, field: str) -> int:
     return struct.calcsize("<" + LAYOUT[record][field][0])
 
 
-INODE, MOUNT, PLAN = Record("inode"), Record("mount"), Record("plan")
+INODE, CHILD, MOUNT, PLAN = Record("inode"), Record("child"), Record("mount"), Record("plan")
 
 
 def target(kind: int, value: int = 0) -> int:

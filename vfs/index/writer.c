@@ -1,5 +1,6 @@
 /* See writer.h. */
 #include "writer.h"
+#include "window.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -18,23 +19,31 @@
 #endif
 #define FIRST_CELLS 4096UL
 
+/* A file behind everything up to `end`: 0 or -1. */
+static int back(struct writer *self, u64 end)
+{
+    u64 want = (end + GROW_STEP - 1) / GROW_STEP * GROW_STEP;
+    if (want > self->window)
+        want = self->window;
+    if (end <= self->backed)
+        return 0;
+    if (ftruncate(self->fd, (off_t)(IMAGE_SPAN + want)) < 0)
+        return -1;
+    self->backed = want;
+    return 0;
+}
+
 u64 writer_place(struct writer *self, u64 bytes, u64 align)
 {
-    u64 start = (self->end + align - 1) & ~(align - 1);
-    if (bytes > self->window || start > self->window - bytes) {
-        errno = ENOBUFS;
-        return 0;
-    }
-    if (start + bytes > self->backed) {
-        u64 want = (start + bytes + GROW_STEP - 1) / GROW_STEP * GROW_STEP;
-        if (want > self->window)
-            want = self->window;
-        if (ftruncate(self->fd, (off_t)(IMAGE_SPAN + want)) < 0)
+    u64 start = (self->header->used + align - 1) & ~(align - 1);
+    if (bytes <= self->window && start <= self->window - bytes) {
+        if (back(self, start + bytes) < 0)
             return 0;
-        self->backed = want;
+        if (window_take(self->header, start + bytes))
+            return start;
     }
-    self->end = start + bytes;
-    return start;
+    errno = ENOBUFS;
+    return 0;
 }
 
 void *writer_pointer(struct writer *self, u64 offset)
@@ -183,15 +192,35 @@ u64 writer_payload(const struct writer *self, u32 number)
     return self->header->payloads_at + (u64)number * PAYLOAD_BYTES;
 }
 
+/* Where the data of a large answer goes; used again with the mailbox, whose reader sees by its word that it has been. */
+struct spare {
+    u64 room;
+    char data[];
+};
+
+static u64 spare_room(struct writer *self, struct slot *slot, u64 length)
+{
+    struct spare *spare = slot->spare_at ? writer_pointer(self, slot->spare_at) : NULL;
+    if (!spare || spare->room < length) {
+        u64 room = 2 * PAYLOAD_BYTES;
+        while (room < length)
+            room *= 2;
+        u64 offset = writer_place(self, sizeof *spare + room, RECORD_ALIGN);
+        if (!offset)
+            return 0;
+        spare = writer_pointer(self, offset);
+        spare->room = room;
+        slot->spare_at = offset;
+    }
+    return writer_offset(self, spare->data);
+}
+
 int writer_answer(struct writer *self, u32 number, u64 target, const char *data, u64 length)
 {
     struct slot *slot = writer_slot(self, number);
-    u64 data_at = writer_payload(self, number);
-    if (length > PAYLOAD_BYTES) {
-        data_at = writer_place(self, length, 8);
-        if (!data_at)
-            return -1;
-    }
+    u64 data_at = length > PAYLOAD_BYTES ? spare_room(self, slot, length) : writer_payload(self, number);
+    if (!data_at)
+        return -1;
     if (data)
         memcpy(writer_pointer(self, data_at), data, length);
     slot->data_at = data_at;
@@ -228,7 +257,7 @@ static int make_file(struct writer *self, const char *image, size_t image_length
 static int make_header(struct writer *self, const char *prefix, size_t prefix_length)
 {
     struct header *header = self->header;
-    self->end = sizeof *header;
+    header->used = sizeof *header;
     self->number = FIRST_NUMBER;
     header->magic = INDEX_MAGIC;
     header->version = INDEX_VERSION;

@@ -15,10 +15,9 @@
 struct writer {
     int fd;
     char *file; /* the whole mapping: image, then index */
-    struct header *header;
-    u64 window;            /* bytes of index that may ever be used */
+    struct header *header; /* its `used` is the first free byte */
+    u64 window;            /* bytes of index that are mapped here; header->window of them may be used */
     u64 backed;            /* bytes of index behind which there is a file */
-    u64 end;               /* first free byte */
     u64 names, identities; /* cells in use */
     u64 number;            /* the inode number that was given last */
 };
