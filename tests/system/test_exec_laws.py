@@ -80,9 +80,9 @@ def test_less_address_space_than_the_index_takes_is_more_for_the_program(launche
     """What is taken is added to the soft limit, once."""
     done = launches.run(guests.path("exec_chain"), "5", "space-low")
     assert done.stdout == launches.native(guests.path("exec_chain"), "5", "space-low").stdout != ""
-    script = "ulimit -Sv 400000; sh -c 'ulimit -Sv; sh -c \"ulimit -Sv\"'"
+    script = "ulimit -Sv 300000; sh -c 'ulimit -Sv; sh -c \"ulimit -Sv\"'"
     once, twice = map(int, launches.run("bash", "-c", script).stdout.split())
-    assert once == twice > 400000
+    assert once == twice > 300000
 
 
 def test_a_hard_limit_of_address_space_below_the_index_makes_the_index_smaller(launches: Launches) -> None:
