@@ -71,6 +71,7 @@ struct site {
 /* Shared by CLONE_VM: one address space, and what was changed in it.  A copy goes to a fork, as the memory does. */
 struct space {
     uint32_t sharers;
+    bool copied;                /* by a fork, perhaps while a site was being written */
     uint32_t site_count, area_count;
     uint64_t program, entry;    /* key of struct program, and its first instruction; 0: not known */
     struct area {               /* of stubs */

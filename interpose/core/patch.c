@@ -18,6 +18,7 @@
 #include "sites.h"
 
 #define CACHE_LINE 64
+#define BREAKPOINT 0xcc /* int3 */
 #define STACK_LOOK (256UL << 10) /* bytes above the stack pointer: more, and a site of many calls is left alone */
 #define LIBRARIES 0x700000000000UL /* the kernel itself puts a new mapping near to those */
 #define BELOW_PROGRAM 0x1000000UL
@@ -102,11 +103,24 @@ static struct area *new_area(struct patching *p, uint64_t site)
     return at < 0 ? NULL : use_area(p, (uint64_t)at, site);
 }
 
+/* A fork that another thread made may have copied the memory before we wrote what we know of: then it is not there. */
+static bool is_there(const struct patching *p, uint64_t at, const void *what, size_t bytes)
+{
+    uint8_t text[STUB_BYTES];
+    return !p->space->copied || (remote_read(p->task, at, text, bytes) == (long)bytes && !memcmp(text, what, bytes));
+}
+
+static bool has_room(const struct patching *p, const struct area *area, uint64_t site)
+{
+    uint64_t gate = p->tracer->base + p->tracer->head->entry;
+    return area->used + STUB_BYTES <= AREA_BYTES && in_reach(area->at, site) && is_there(p, area->at, &gate, sizeof gate);
+}
+
 static uint64_t room_for_stub(struct patching *p, uint64_t site, uint64_t *gate)
 {
     struct area *area = NULL;
     for (uint32_t i = 0; i < p->space->area_count && !area; i++)
-        if (p->space->areas[i].used + STUB_BYTES <= AREA_BYTES && in_reach(p->space->areas[i].at, site))
+        if (has_room(p, &p->space->areas[i], site))
             area = &p->space->areas[i];
     if (!area)
         area = new_area(p, site);
@@ -120,7 +134,7 @@ static uint64_t room_for_stub(struct patching *p, uint64_t site, uint64_t *gate)
 /* Where others run: int3 first, so that nobody meets half a jump.  All of it lies in one line of the cache. */
 static int write_jump(const struct patching *p, uint64_t site, const uint8_t *jump)
 {
-    static const uint8_t breakpoint = 0xcc;
+    static const uint8_t breakpoint = BREAKPOINT;
     if (p->space->sharers == 1)
         return remote_poke(p->task, site, jump, JUMP_BYTES);
     if (remote_poke(p->task, site, &breakpoint, 1) < 0)
@@ -189,6 +203,18 @@ static uint64_t change(struct patching *p, uint64_t at)
     return back;
 }
 
+static bool has_stub(const struct patching *p, const struct site *site)
+{
+    uint64_t stub = site->back - STUB_BACK;
+    for (uint32_t i = 0; i < p->space->area_count; i++)
+        if (stub - p->space->areas[i].at < AREA_BYTES) {
+            struct stub_text text = stub_for(stub, p->space->areas[i].at, site->at, site->kept + SYSCALL_BYTES,
+                                             site->length - SYSCALL_BYTES);
+            return is_there(p, stub, &text, sizeof text);
+        }
+    return false;
+}
+
 /* A site that has a stub was caught: by a thread that came before the jump did, or because the text is new again. */
 static bool is_still_what_it_was(const struct patching *p, const struct site *site)
 {
@@ -198,7 +224,7 @@ static bool is_still_what_it_was(const struct patching *p, const struct site *si
     jump_text(jump, site->at, site->back - STUB_BACK);
     if (!memcmp(text, jump, sizeof jump))
         return true;
-    if (memcmp(text, site->kept, site->length))
+    if (memcmp(text, site->kept, site->length) || !has_stub(p, site))
         return false;
     return can_be_written(p, site->at) ? write_jump(p, site->at, jump) == 0 : true;
 }
@@ -265,14 +291,25 @@ void patch_known(struct tracer *tracer, struct task *task, uint64_t at)
     }
 }
 
+/* A fork of another thread has copied the site while it was being written.  The tracer has finished it in the original. */
+static bool finish_copy(const struct patching *p, const struct site *site)
+{
+    uint8_t text[JUMP_BYTES], jump[JUMP_BYTES];
+    jump_text(jump, site->at, site->back - STUB_BACK);
+    return p->space->copied && remote_read(p->task, site->at, text, sizeof text) == sizeof text &&
+           (!memcmp(text + 1, jump + 1, JUMP_BYTES - 1) || !memcmp(text + 1, site->kept + 1, JUMP_BYTES - 1)) &&
+           write_jump(p, site->at, jump) == 0;
+}
+
 bool patch_breakpoint(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)
 {
     struct task *task = task_of(tracer, id);
     struct site *site = task && task->space ? find_site(task->space, regs->rip - 1) : NULL;
     if (!site || !site->back)
         return false;
+    struct patching p = {.tracer = tracer, .space = task->space, .task = id, .regs = regs};
     uint8_t now;
-    if (remote_read(id, site->at, &now, 1) != 1 || now == 0xcc)
+    if (remote_read(id, site->at, &now, 1) != 1 || (now == BREAKPOINT && !finish_copy(&p, site)))
         return false; /* the program's own */
     regs->rip = site->at;
     return true;

@@ -155,6 +155,8 @@ pid_t task_made(struct tracer *tracer, pid_t maker_id)
     uint64_t flags = shared_by(maker_id);
     release(task);
     task->space = share(maker ? maker->space : NULL, sizeof *task->space, flags & CLONE_VM);
+    if (task->space && !(flags & CLONE_VM))
+        task->space->copied = true;
     task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
     task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
                                          : made(sizeof *task->process);

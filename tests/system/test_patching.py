@@ -76,6 +76,13 @@ def test_first_calls_of_many_threads_at_once_get_right_answers(
     assert bool(counters["patched"]) == patched
 
 
+def test_a_fork_beside_first_calls_copies_no_half_of_a_jump(work: Pair, guests: Guests) -> None:
+    """Eight times, each with forks while sites are being written by two threads."""
+    line = f"{guests.path('site_storm')} 2 {{top}}/src/main.c {{top}}/src/none"
+    text = work.launcher.ok(*fill(["/bin/sh", "-c", "; ".join([line] * 8)], work.top))
+    assert text == b"wrong: 0 of 150 sites\n" * 8
+
+
 @pytest.mark.parametrize("how", ["unmap", "forbid", "rewrite", "protect"])
 def test_code_that_is_taken_away_or_rewritten_does_what_it_says(work: Pair, guests: Guests, how: str) -> None:
     program = str(guests.path("text_changes"))
