@@ -112,7 +112,8 @@ class Server:
             "file_device": memory_device(),
             "standin_device": self.world.standins.device,
             "standin_mark": self.world.standins.mark,
-            "flags": _index.HEADER_HOST_PREFIX if self.world.home.has_prefix else 0,
+            "flags": (_index.HEADER_HOST_PREFIX if self.world.home.has_prefix else 0)
+            | (0 if proc_is_ours() else _index.HEADER_WANDERERS),
             "root_mount": self.world.home.root.mount,
             "root_device": self.world.home.root.device,
             "root_inode": self.world.home.root.inode,
@@ -199,6 +200,14 @@ def complaint(name: str, question: Question, error: Exception) -> str:
     what = str(error) if isinstance(error, HepwrapError) else f"{name} failed: {type(error).__name__}: {error}"
     path = text(question.path or b"")
     return what if not path or path in what else f"{path}: {what}"
+
+
+def proc_is_ours() -> bool:
+    """Whether /proc is that of our pid namespace, so that our number there leads to us."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
 
 
 def memory_device() -> int:

@@ -21,7 +21,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP };
+enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -50,8 +50,10 @@ static enum action action_of(uint32_t number)
         return REFUSE;
     case DO_tracer:
         return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : KEEP;
+    case DO_wander:
+        return WANDER;
     default:
-        return number == SYS_open ? OPEN : CATCH;
+        return number == SYS_open ? OPEN : number == SYS_chroot ? WANDER : CATCH;
     }
 }
 
@@ -67,9 +69,12 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         return;
     case CLONE:
         LOAD_WORD(code, OFFSET(args[0]));
-        SKIP_UNLESS(code, BPF_JSET, CLONE_UNTRACED, 1);
+        SKIP_UNLESS(code, BPF_JSET, CLONE_UNTRACED | CLONE_NEWNS | CLONE_NEWPID, 1);
         RETURN(code, SECCOMP_RET_TRACE);
         RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case WANDER: /* the runtime's own are seen too */
+        RETURN(code, SECCOMP_RET_TRACE);
         return;
     case SIGNAL: /* the runtime's own are caught too */
         LOAD_WORD(code, OFFSET(args[0]));

@@ -264,7 +264,8 @@ static bool write_routine(struct injection *in)
     uint64_t last = (in->saved.rip & ~(PAGE - 1)) + PAGE - sizeof in->kept;
     pid_t task = in->owner->id;
     in->place = in->saved.rip < last ? in->saved.rip : last;
-    snprintf(below.name, sizeof below.name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
+    if (!(in->tracer->index->flags & HEADER_WANDERERS)) /* else the name may lead to anything: no name, and it comes by socket */
+        snprintf(below.name, sizeof below.name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
     return remote_read(task, in->place, in->kept, sizeof in->kept) == sizeof in->kept &&
            remote_write(task, in->saved.rsp - sizeof below, &below, sizeof below) == 0 &&
            remote_poke(task, in->place, hepwrap_routine, TEXT_BYTES) == 0;

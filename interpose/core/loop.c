@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "../runtime/rows.h"
 #include "core.h"
 
 #define POLLS 50 /* some 20 us */
@@ -75,6 +76,21 @@ static void skip_call(struct user_regs_struct *regs, int64_t result)
     regs->rax = (uint64_t)result;
 }
 
+/* A call that the kernel shall make as it is: chroot has been to the runtime before. */
+static bool is_only_watched(const struct tracer *tracer, const struct user_regs_struct *regs)
+{
+    const struct row *row = row_of(regs->orig_rax);
+    return row && (row->handler == DO_wander || (row->number == SYS_chroot && in_runtime(tracer, regs->rip)));
+}
+
+/* Does this call take a task to where a name, as /proc/<server>/fd, may mean another thing? */
+static bool leaves_home(const struct tracer *tracer, const struct user_regs_struct *regs)
+{
+    if (regs->orig_rax == SYS_clone || regs->orig_rax == SYS_unshare)
+        return regs->rdi & (CLONE_NEWNS | CLONE_NEWPID);
+    return is_only_watched(tracer, regs);
+}
+
 static void on_seccomp(struct tracer *tracer, pid_t task)
 {
     struct user_regs_struct regs;
@@ -86,6 +102,8 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         go_on(task, 0);
         return;
     }
+    if (leaves_home(tracer, &regs)) /* said before the call is made; nobody takes it back */
+        __atomic_or_fetch(&tracer->index->flags, HEADER_WANDERERS, __ATOMIC_RELEASE);
     if (regs.orig_rax == SYS_clone) {
         regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
         ptrace(PTRACE_SETREGS, task, NULL, &regs);
@@ -97,6 +115,10 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         on_sigaction(tracer, task, &regs, in_runtime(tracer, regs.rip), &ended);
         if (ended)
             on_wait(tracer, task, ended);
+        return;
+    }
+    if (is_only_watched(tracer, &regs)) {
+        go_on(task, 0);
         return;
     }
     if (regs.orig_rax != UPCALL_NUMBER && !in_runtime(tracer, regs.rip)) {

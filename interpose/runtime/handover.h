@@ -51,11 +51,12 @@ static __attribute__((noinline)) long hand_over(const struct inode *inode, int f
     return fd;
 }
 
-/* A descriptor of the stand-in and of nothing else: by name, after two failures through the server; STALE: try again. */
+/* A descriptor of the stand-in and of nothing else: by name, after two failures through the server; STALE: try again.
+ * As long as no task has left home the name is the server's, and its sequence number says that it is the inode's. */
 static __attribute__((noinline)) long open_certainly(const struct inode *inode, int flags, u32 tries)
 {
     long fd = tries < 2 ? open_standin(inode, flags) : hand_over(inode, flags);
-    if (fd < 0 || identify_fd((int)fd) == inode)
+    if (fd < 0 || !(LOAD(index_of()->flags) & HEADER_WANDERERS) || identify_fd((int)fd) == inode)
         return fd;
     raw1(NR_close, fd);
     return STALE;

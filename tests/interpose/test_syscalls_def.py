@@ -15,7 +15,7 @@ from tests.helpers.syscall_rows import Row, header_numbers, read_rows
 
 KINDS = frozenset(["DIRFD", "PATH", "FD", "FLAGS", "MODE", "BUF", "SIZE", "PTR", "INT", "ARGV", "ENVP", "STRING", "_"])
 #: Treatments that need no handler of their own.
-COMMON = frozenset(["write1", "write2", "fwrite", "standin", "enosys", "tracer", "pass"])
+COMMON = frozenset(["write1", "write2", "fwrite", "standin", "enosys", "tracer", "wander", "pass"])
 #: Named after names of queues and keys, which are no files.
 NOT_FILES = frozenset({"mq_open", "mq_unlink"})
 
@@ -38,7 +38,7 @@ def test_used_arguments_stand_before_unused_ones(rows: dict[str, Row]) -> None:
 
 def test_a_row_that_is_not_served_says_why(rows: dict[str, Row]) -> None:
     for row in rows.values():
-        assert bool(row.note) == (row.treatment in {"pass", "enosys", "tracer"}), row
+        assert bool(row.note) == (row.treatment in {"pass", "enosys", "tracer", "wander"}), row
 
 
 def test_a_directory_descriptor_stands_directly_before_its_path(rows: dict[str, Row]) -> None:

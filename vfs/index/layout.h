@@ -45,6 +45,7 @@ enum target_kind {
 
 enum header_flag {
     HEADER_HOST_PREFIX = 1, /* the host has a /cvmfs of its own: its answers are not to be believed */
+    HEADER_WANDERERS = 2,   /* a task has left for other namespaces, mounts or another root: names may mean other things */
 };
 
 enum inode_flag {
