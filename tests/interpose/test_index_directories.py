@@ -302,6 +302,24 @@ def test_a_huge_directory_is_entered_whole_in_little_memory(size: int) -> None:
     assert (launch.index.used - used) / size < 330, "bytes for each name: entry, inode, child, its part of the tables"
 
 
+def test_a_catalogue_costs_its_own_size_and_little_more() -> None:
+    """It lies in memory already: a cache of its pages beside it would be the same bytes again, for each catalogue."""
+    names = {b"%d" % i: Directory({b"file-number-%04d" % j: File() for j in range(100)}) for i in range(150)}
+    image = image_of(row_of(path, item) for path, item in walk(Directory(names)))
+    before = anonymous_bytes()
+    catalogues = [CatalogRepository(NAME.decode(), image) for _ in range(12)]
+    for catalogue in catalogues:
+        for name in names:
+            assert len(catalogue.listdir(b"/" + name)) == 100
+    assert anonymous_bytes() - before < 12 * (len(image) + (512 << 10)) + (4 << 20)
+
+
+def anonymous_bytes() -> int:
+    """Of this process, resident (proc(5))."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon"))
+
+
 def test_who_comes_while_a_directory_is_entered_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     launch = launch_of(tree(dir=Directory({b"%d" % i: File() for i in range(50)})))
     at = directory_at(launch, b"/dir")
