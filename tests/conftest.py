@@ -27,7 +27,7 @@ def _name_the_helpers() -> None:
 
 _name_the_helpers()
 
-from tests.helpers import once  # noqa: E402
+from tests.helpers import as_from_a_terminal, once  # noqa: E402
 from tests.helpers.guests import Guests  # noqa: E402
 from tests.helpers.repositories import ServedRepository, serve_shared  # noqa: E402
 from tests.helpers.unprivileged import Unprivileged, make_unprivileged  # noqa: E402
@@ -35,6 +35,7 @@ from tests.helpers.unprivileged import Unprivileged, make_unprivileged  # noqa: 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers of pytest-xdist share what the process that starts them has made."""
+    as_from_a_terminal.become()
     if not hasattr(config, "workerinput"):
         once.begin()
 
