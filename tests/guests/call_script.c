@@ -6,12 +6,15 @@
  *   E<text> (the same with its zero byte)   b<size> (buffer, shown)   r<size> (read-only buffer)
  *   h<size> (buffer that ends at an unmapped page)   t x f (struct stat, statx, statfs, shown)
  *   g<size> (directory entries, shown sorted)   p<number,...> (array of 64-bit words)   a<size> (struct xattr_args)
- * "reset" closes what was kept and goes back to the directory of the start.
+ *   c (in a mapping whose file has become shorter)
+ * "reset" closes what was kept and goes back to the directory of the start.  "signals default|ignored|handled open|blocked"
+ * sets SIGSEGV and SIGBUS, and all masks; from there on a call that leaves them otherwise says so.
  * Identities (device, inode) are shown as numbers in the order in which they are first seen.
  */
 #include "guest.h"
 
 #include <linux/stat.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
@@ -29,6 +32,7 @@ struct kept {
 static int kept_count, start;
 static int is_link; /* the call is a readlink */
 static char *ends; /* first byte that cannot be touched, after a page that can */
+static char *cut; /* a page that its file no longer has */
 static char space[SPACE], *next_free;
 
 static int identity(unsigned long device, unsigned long inode)
@@ -106,6 +110,7 @@ static struct argument parse(const char *word)
 	case 'b': case 'g': a.size = strtoul(word, NULL, 0); a.value = (long)take(a.size + 16); break;
 	case 'h': a.size = strtoul(word, NULL, 0); a.value = (long)(ends - a.size); break;
 	case 'r': a.value = (long)readonly; break;
+	case 'c': a.value = (long)cut; break;
 	case 't': a.size = sizeof(struct stat); a.value = (long)take(a.size); break;
 	case 'x': a.size = sizeof(struct statx); a.value = (long)take(a.size); break;
 	case 'f': a.size = sizeof(struct statfs); a.value = (long)take(a.size); break;
@@ -259,6 +264,52 @@ static void reset(void)
 		abort();
 }
 
+static struct {
+	int watched;
+	struct sigaction actions[2];
+	sigset_t mask;
+} before;
+
+static void on_fault(int number)
+{
+	_exit(40 + number); /* a call gives EFAULT instead */
+}
+
+static void get_signals(struct sigaction *actions, sigset_t *mask)
+{
+	sigaction(SIGSEGV, NULL, &actions[0]);
+	sigaction(SIGBUS, NULL, &actions[1]);
+	sigprocmask(SIG_SETMASK, NULL, mask);
+}
+
+static void set_signals(const char *way)
+{
+	struct sigaction action = {.sa_flags = SA_ONSTACK | SA_RESTART};
+	sigset_t mask;
+	sigemptyset(&mask);
+	if (strstr(way, "blocked"))
+		sigfillset(&mask);
+	action.sa_handler = strstr(way, "handled") ? on_fault : strstr(way, "ignored") ? SIG_IGN : SIG_DFL;
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	get_signals(before.actions, &before.mask);
+	before.watched = 1;
+}
+
+static const char *signals_now(void)
+{
+	struct sigaction actions[2];
+	sigset_t mask;
+	if (!before.watched)
+		return "";
+	get_signals(actions, &mask);
+	for (int i = 0; i < 2; i++)
+		if (actions[i].sa_handler != before.actions[i].sa_handler || actions[i].sa_flags != before.actions[i].sa_flags)
+			return " HANDLER CHANGED";
+	return memcmp(&mask, &before.mask, 8) ? " MASK CHANGED" : "";
+}
+
 static void perform(int line, char *text)
 {
 	struct argument a[6] = {{0}};
@@ -268,6 +319,10 @@ static void perform(int line, char *text)
 	word = strsep(&rest, " ");
 	if (!strcmp(word, "reset")) {
 		reset();
+		return;
+	}
+	if (!strcmp(word, "signals")) {
+		set_signals(rest);
 		return;
 	}
 	if (strchr(word, '=')) {
@@ -280,7 +335,7 @@ static void perform(int line, char *text)
 	long result = syscall(number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
 	int error = errno;
 	if (result < 0) {
-		printf("%d: %s\n", line, error_name(error));
+		printf("%d: %s%s\n", line, error_name(error), signals_now());
 		return;
 	}
 	if (opens(number) || name) {
@@ -293,7 +348,7 @@ static void perform(int line, char *text)
 	}
 	for (int i = 0; i < count; i++)
 		show(&a[i], result);
-	putchar('\n');
+	puts(signals_now());
 	if (name && kept_count < 64) {
 		snprintf(kept[kept_count].name, sizeof kept[0].name, "%s", name);
 		kept[kept_count++].fd = (int)result;
@@ -313,6 +368,10 @@ int main(int argc, char **argv)
 	start = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ends = (char *)mmap(NULL, 4 * (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 3 * size;
 	mprotect(ends, (size_t)size, PROT_NONE);
+	int fd = memfd_create("cut", MFD_CLOEXEC);
+	if (ftruncate(fd, size) < 0 || (cut = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED ||
+	    ftruncate(fd, 0) < 0 || close(fd) < 0)
+		return 3;
 	for (int line = 0; fgets(text, sizeof text, script); line++) {
 		text[strcspn(text, "\n")] = 0;
 		perform(line, text);

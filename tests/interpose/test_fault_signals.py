@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.oracle import MOUNT, Oracle
+from tests.helpers.call_matrix import PATH_CALLS, RESULT_CALLS
+from tests.helpers.oracle import MOUNT, Oracle, by_line
 
 ENGINES = ("patched", "no-patch")
 FILES = (f"{MOUNT}/file", "/oracle/host/real")
@@ -53,3 +54,31 @@ def test_the_corners_of_a_fault_are_the_kernels(oracle: Oracle, flags: list[str]
     assert native.count("EFAULT") > 30
     assert native.count("no room for a frame\n") == 20
     assert ours == native
+
+
+WAYS = ("default open", "ignored open", "handled open", "default blocked", "ignored blocked", "handled blocked")
+
+
+def script_of_bad_pointers() -> list[str]:
+    """Every call that takes a path and every place for a result: unmapped, in the kernel, in a truncated mapping."""
+    script = [f"d=257 i-100 s{MOUNT}/file i0 i0", f"e=257 i-100 s{MOUNT}/dir i0200000 i0"]
+    for way in WAYS:
+        script.append(f"signals {way}")
+        for word in ("u", "c", "i1", "i0x8000000000000000"):
+            script += [call.replace("{}", word) for call in PATH_CALLS]
+            script += [call.format(word, path=f"{MOUNT}/file", link=f"{MOUNT}/link") for call in RESULT_CALLS]
+    return script
+
+
+def test_a_bad_pointer_in_any_call_leaves_the_signals_alone(oracle: Oracle, flags: list[str], user: bool) -> None:
+    """Each call of the table in six states of SIGSEGV and SIGBUS: EFAULT, as natively, and the state is what it was."""
+    script = script_of_bad_pointers()
+    path = oracle.place / "script"
+    path.write_text("\n".join(script) + "\n")
+    path.chmod(0o644)
+    native, ours = (by_line(text) for text in both(oracle, flags, "call_script", str(path), user=user))
+    assert native.pop("end") == "end"
+    assert ours.pop("end", None) == "end"
+    assert sum(text == "EFAULT" for text in native.values()) > 1000
+    assert not [text for text in native.values() if "CHANGED" in text]
+    assert [(script[int(key)], native[key], ours.get(key)) for key in native if native[key] != ours.get(key)] == []
