@@ -30,7 +30,7 @@ FIRST = "-first"
 class Cell:
     """One row in one column."""
 
-    #: Operations in each sample.
+    #: Operations in each sample, of each process.
     iterations: int = 0
     #: Fewer than natively, because it would have taken too long.
     is_scaled: bool = False
@@ -44,6 +44,8 @@ class Cell:
     setup: Mapping[str, float] = field(default_factory=dict)
     #: Why there is no figure, or why it must not be believed.
     error: str = ""
+    #: How many processes did so many operations each, at once.
+    processes: int = 1
 
     @property
     def summary(self) -> Summary | None:
@@ -52,7 +54,8 @@ class Cell:
 
     def per_operation(self, counter: str) -> float | None:
         """A counter for one operation; None where nothing is counted."""
-        return self.counters[counter] / self.iterations if self.iterations and counter in self.counters else None
+        operations = self.iterations * self.processes
+        return self.counters[counter] / operations if operations and counter in self.counters else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ def _cell(cell: _Field) -> Cell:
         dict(cell.counters),
         dict(cell.setup),
         cell.error,
+        cell.row.processes,
     )
 
 

@@ -13,6 +13,8 @@ from hepwrap.perf.results import FIRST, Cell, Results, RowResult
 _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 _FEWER = "*"
+#: Load for each core above which somebody else must have worked too.
+_BUSY = 0.5
 _COUNTED = ((STOPS, "stops"), (UPCALLS, "upcalls"), (FETCHES, "fetches"))
 
 
@@ -87,6 +89,8 @@ def notes(results: Results) -> list[str]:
     for row in told:
         errors = [(name, cell.error) for name, cell in row.cells.items() if cell.error and not row.missing]
         lines += [f"{row.name} in column {name}: {error}" for name, error in errors]
+    if results.load > _BUSY * results.machine.cores:
+        lines.append("the machine was busy: look at counters rather than at times, and measure again when it is not")
     if any(cell.is_scaled for row in results.rows for cell in row.cells.values()):
         lines.append(f"{_FEWER} fewer iterations than natively, because it would have taken too long")
     return lines

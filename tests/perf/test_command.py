@@ -117,3 +117,11 @@ def test_a_regression_of_more_than_was_allowed_fails(cli: Cli, files: Path, perc
 
 def test_what_got_faster_never_fails(cli: Cli, files: Path) -> None:
     assert cli("perf", "compare", files / "b.json", files / "a.json", "--fail-over", "0").returncode == 0
+
+
+def test_results_of_before_are_shown_and_written_again(cli: Cli, files: Path) -> None:
+    done = cli("perf", "--from", files / "a.json", "--output", files / "out")
+    assert done.returncode == 0
+    assert "title of stat" in done.stdout.decode()
+    assert (files / "out/results.json").read_text() == as_json(FINE)
+    assert "No such file" in one_line(cli("perf", "--from", files / "nothing.json"))

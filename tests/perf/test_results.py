@@ -28,6 +28,7 @@ CELLS = st.builds(
     COUNTERS,
     COUNTERS,
     TEXT,
+    st.integers(1, 99),
 )
 GOALS = st.none() | st.builds(Goal, st.sampled_from(Promise), NUMBER)
 ROWS = st.builds(

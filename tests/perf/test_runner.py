@@ -88,6 +88,12 @@ def test_counters_are_those_of_the_operations_alone() -> None:
     assert cells["native"].counters == {}
 
 
+def test_counters_of_several_processes_are_for_one_operation_of_one() -> None:
+    both = Row("stat-x2", "stat, 2 processes", "at once", loop="stat", processes=2)
+    cells = run(FakeProbe(SAME, stops=2.0), [both], Plan(rounds=1))["stat-x2"].cells
+    assert cells["hepwrap"].per_operation("tracer.stops") == 1.0
+
+
 def test_a_loop_without_stops_has_exactly_none() -> None:
     assert run(FakeProbe(SAME, stops=0.0), [STAT])["stat"].cells["hepwrap"].counters == {"tracer.stops": 0.0}
 

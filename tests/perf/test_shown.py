@@ -52,6 +52,11 @@ def test_the_ratio_comes_first_then_time_spread_and_counters() -> None:
     assert re.search(r"0\.477x  2\.10 us\* ±5%  1\.00 stops, 0\.500 upcalls +2\.00x missed$", line_of(text, "slow"))
 
 
+def test_a_busy_machine_is_pointed_out() -> None:
+    assert "busy" in as_text(results(FAST, load=1.1))
+    assert "busy" not in as_text(results(FAST, load=0.9))
+
+
 def test_one_sample_has_no_spread_that_could_be_known() -> None:
     assert "1.00 ns ±?" in line_of(as_text(results(WRONG)), "wrong")
 

@@ -127,6 +127,7 @@ _PERF = (
         "--workloads", key="workloads", metavar="DIR", help="where the jobs of the HEP rows are (../shared/workloads)"
     ),
     _value("--write-readme", key="write-readme", metavar="FILE", help="put the results into FILE, between its marks"),
+    _value("--from", key="from", metavar="FILE", help="measure nothing and show the results in FILE (results.json)"),
     _value(
         "--fail-over", key="fail-over", metavar="PERCENT", help="compare: exit code 1 where a row got that much slower"
     ),

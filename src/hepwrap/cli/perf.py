@@ -43,6 +43,8 @@ def main(parsed: Parsed, command: Command) -> int:
         for row in rows:
             print(f"{row.name:24} {row.group}: {row.title}")
         return 0
+    if parsed.has("from"):
+        return _show(parsed)
     session, plan, place, peers = _session(parsed), _plan(parsed), _output(parsed), _peers(parsed)
     _check_readme(parsed)
     signal.signal(signal.SIGTERM, _end)  # What was started shall end with us.
@@ -85,6 +87,15 @@ def _tell(parsed: Parsed, results: Results, place: Path, line: ProgressLine) -> 
         write_readme(Path(parsed.last("write-readme")), results)
     print(f"\nwritten to {place}: {', '.join(path.name for path in files)}")
     return 0
+
+
+def _show(parsed: Parsed) -> int:
+    """What was measured before, in all its forms; files go beside it unless they shall go elsewhere."""
+    from hepwrap.perf.results import read
+
+    path = Path(parsed.last("from"))
+    with ProgressLine(quiet=True) as line:
+        return _tell(parsed, read(path), _output(parsed) or path.parent, line)
 
 
 def _compare(parsed: Parsed) -> int:
