@@ -20,6 +20,12 @@ LACKS = {
 STAYS = {errno.EFBIG: "it is larger than files may be here; raise the limit (ulimit -f)"}
 
 
+def reraise_lack(error: OSError) -> None:
+    """Raise `error` again where it says nothing of what was asked for, only that we lack something."""
+    if error.errno in LACKS:
+        raise error
+
+
 def no_room(what: str, error: OSError) -> NoRoom:
     """The error to raise for `what` when `error` still comes after everything that may has left memory."""
     reason = (LACKS | STAYS).get(error.errno or 0, error.strerror or str(error))

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hepwrap.cache.refusal import reraise_lack
 from hepwrap.errnos import errno_of
 from hepwrap.errors import Denied, HepwrapError, NotFound, PathError, TooManyLinks
 from hepwrap.interpose import elf
@@ -143,11 +144,13 @@ class Executor:
         host = Way(self._world, question, None, 0, None).host
         try:
             fd = host.open(program.host)
-        except OSError:
+        except OSError as error:
+            reraise_lack(error)
             return None
         try:
             return os.pread(fd, HEAD_BYTES, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else None
-        except OSError:
+        except OSError as error:
+            reraise_lack(error)
             return None
         finally:
             os.close(fd)
@@ -208,7 +211,8 @@ class Executor:
         host = Way(self._world, question, None, 0, None).host
         try:
             fd = host.open(program.host)
-        except OSError:
+        except OSError as error:
+            reraise_lack(error)
             return 0
         try:
             loader = self._loader(fd, question)
@@ -323,6 +327,7 @@ def name_will_be_gone(question: Question) -> bool:
     try:
         with open(f"/proc/{question.task}/fdinfo/{fd}", encoding="ascii") as file:
             flags = next((line.split()[1] for line in file if line.startswith("flags:")), "0")
-    except OSError:
+    except OSError as error:
+        reraise_lack(error)
         return False
     return bool(int(flags, 8) & os.O_CLOEXEC)

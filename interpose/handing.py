@@ -19,20 +19,20 @@ from hepwrap.vfs.index.layout import target_errno
 
 
 def give(world: World, question: Question) -> Answer:
-    """Open the stand-in of the inode at `question.base` with `question.flags` and send it; closes the socket."""
-    with socket.socket(fileno=question.socket) as link:
-        try:
-            held = world.hold(question.base)
-        except StaleHandle:  # the call is to be answered anew
-            return target_errno(errno.ESTALE), None
-        try:
-            name = f"/proc/self/fd/{held}" + ("/." if question.flags & os.O_NOFOLLOW else "")  # else it is a link
-            fd = os.open(name, question.flags | os.O_CLOEXEC)
-        finally:
-            os.close(held)
-        try:
-            with contextlib.suppress(OSError):  # who asked is gone, or interrupted
-                link.sendmsg([b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
-        finally:
-            os.close(fd)
+    """Open the stand-in of the inode at `question.base` with `question.flags` and send it; the socket stays open."""
+    try:
+        held = world.hold(question.base)
+    except StaleHandle:  # the call is to be answered anew
+        return target_errno(errno.ESTALE), None
+    try:
+        fd = os.open(f"/proc/self/fd/{held}", question.flags | os.O_CLOEXEC)
+    finally:
+        os.close(held)
+    link = socket.socket(fileno=question.socket)
+    try:
+        with contextlib.suppress(OSError):  # who asked is gone, or interrupted
+            link.sendmsg([b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+    finally:
+        link.detach()
+        os.close(fd)
     return target_errno(0), None

@@ -25,12 +25,25 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from hepwrap.errors import HepwrapError, LaunchError
-from hepwrap.interpose import _core
+from hepwrap.interpose import _core, limits
 
 EXIT_OURS, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
 #: What posix_spawn and shells search where PATH is not set (confstr _CS_PATH).
 DEFAULT_PATH = b"/bin:/usr/bin"
 
+
+NO_PROC = (
+    "/proc is not mounted here, or shows another pid namespace, and hepwrap cannot work without; "
+    "have it mounted: mount -t proc proc /proc"
+)
+DOCTOR = "see `hepwrap doctor`"
+#: What helps against errors of the kernel's.
+HELP = {
+    errno.EAGAIN: "raise ulimit -u, or end other processes",
+    errno.EMFILE: "raise ulimit -n",
+    errno.ENFILE: "ask the administrator to raise fs.file-max",
+    errno.ENOMEM: "ask for more memory",
+}
 
 #: What cannot be ignored, what says that we are broken, and what waiting for tasks needs.
 NOT_IGNORED = frozenset(
@@ -47,20 +60,6 @@ NOT_IGNORED = frozenset(
         signal.SIGTRAP,
     )
 )
-#: Room for a million names (docs/decisions/0017), and what the helper itself needs.
-MOST_WINDOW, LEAST_ADDRESS_SPACE = 384 << 20, 2 << 30
-
-
-def affordable_window() -> int:
-    """An eighth of the address space that programs may use (ulimit -v), at most MOST_WINDOW; LaunchError if short."""
-    import resource
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
-        return MOST_WINDOW
-    if limit < LEAST_ADDRESS_SPACE:  # the helper's threads would run out of it in the middle of the job
-        raise LaunchError(f"ulimit -v leaves {limit >> 20} MiB of address space; hepwrap needs 2048 MiB: raise it")
-    return min(MOST_WINDOW, limit // 8) >> 12 << 12
 
 
 class Server(Protocol):
@@ -81,7 +80,7 @@ class LaunchOptions:
     """How a launch goes about it."""
 
     #: Bytes of address space for the index in every program.
-    window: int = MOST_WINDOW
+    window: int = limits.MOST_WINDOW
 
 
 def run(
@@ -95,8 +94,19 @@ def run(
 
     `keep`: descriptors that the helper keeps besides its own; they must be close-on-exec.
     """
+    if not is_own_proc():
+        fail(NO_PROC, EXIT_OURS)
     if tracer := tracer_of_this_process():
         fail(already_traced(tracer), EXIT_OURS)
+    try:
+        link = start_helper(build_server, keep)
+    except OSError as error:
+        fail(no_helper(error), EXIT_OURS)
+    become(command, environment, link)
+
+
+def start_helper(build_server: Callable[[LaunchOptions], Server], keep: tuple[int, ...]) -> socket.socket:
+    """Fork the helper, and where need be a minimal init; our end of the line between us.  OSError."""
     occupy_standard_streams()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
@@ -104,7 +114,15 @@ def run(
         launcher = become_minimal_init()
     spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server, keep))
     theirs.close()
-    become(command, environment, ours)
+    return ours
+
+
+def is_own_proc() -> bool:
+    """Whether /proc is procfs and shows the processes of our own pid namespace (proc(5))."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
 
 
 def tracer_of_this_process() -> int:
@@ -169,12 +187,26 @@ def spawn_helper(link: socket.socket, other: socket.socket, main: Callable[[sock
     status = 1
     try:
         os.setsid()
-        if os.fork() == 0:
+        if fork_or_say_why(link) == 0:
             other.close()
             main(link)
         status = 0
     finally:
         os._exit(status)
+
+
+def fork_or_say_why(link: socket.socket) -> int:
+    """fork(2); where that fails the launcher is told."""
+    try:
+        return os.fork()
+    except OSError as error:
+        link.send(b"!" + no_helper(error).encode())
+        return -1
+
+
+def no_helper(error: OSError) -> str:
+    """Why no helper can be started, and what helps."""
+    return f"no helper can be started: {error.strerror}; {HELP.get(error.errno or 0, DOCTOR)}"
 
 
 def close_everything_but(keep: Iterable[int]) -> None:
@@ -201,7 +233,7 @@ def helper_main(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         close_everything_but((link.fileno(), *keep))
-        options = LaunchOptions(window=affordable_window())
+        options = LaunchOptions(window=limits.prepare())
         server = build_server(options)
         os.chdir("/")
         fds = array.array("i", [server.index_fd])
@@ -282,8 +314,21 @@ def execute(base: int, command: list[str], environment: Mapping[str, str]) -> No
     argv = [os.fsencode(word) for word in command]
     variables = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
     restore_signals()
+    try:
+        worst = try_all(base, argv, variables, candidates(argv[0], environment))
+    except OSError as error:
+        fail(f"the kernel takes no filter of system calls: {error.strerror}; {DOCTOR}", EXIT_OURS)
+    exit_code = EXIT_NOT_FOUND if worst == errno.ENOENT else EXIT_NOT_EXECUTABLE
+    fail(f"{command[0]}: {os.strerror(worst)}", exit_code)
+
+
+def try_all(base: int, argv: list[bytes], variables: list[bytes], paths: Iterable[bytes]) -> int:
+    """Execute the first of `paths` that can be; returns only where none can: the errno that says most.
+
+    OSError where no exec could be tried.
+    """
     worst = errno.ENOENT
-    for path in candidates(argv[0], environment):
+    for path in paths:
         code = _core.execute(base, path, argv, variables)
         if code == errno.ENOEXEC:
             code = _core.execute(base, b"/bin/sh", [b"/bin/sh", path, *argv[1:]], variables)
@@ -291,8 +336,7 @@ def execute(base: int, command: list[str], environment: Mapping[str, str]) -> No
             worst = code
         if code not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             break
-    exit_code = EXIT_NOT_FOUND if worst == errno.ENOENT else EXIT_NOT_EXECUTABLE
-    fail(f"{command[0]}: {os.strerror(worst)}", exit_code)
+    return worst
 
 
 def die_of_interrupts() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hepwrap.cache.refusal import reraise_lack
+
 _NOBODY = (1 << 32) - 1
 
 
@@ -44,6 +46,7 @@ def _read(task: int | str, kind: str) -> tuple[tuple[int, int, int], ...] | None
     try:
         with open(f"/proc/{task}/{kind}_map", encoding="ascii") as file:
             rows = [tuple(map(int, line.split())) for line in file]
-    except OSError:
+    except OSError as error:
+        reraise_lack(error)
         return None
     return tuple((row[0], row[1], row[2]) for row in rows)

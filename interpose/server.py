@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hepwrap.cache.refusal import no_room
 from hepwrap.errnos import errno_of
-from hepwrap.errors import HepwrapError, PathError
-from hepwrap.interpose import _core
+from hepwrap.errors import HepwrapError, LaunchError, PathError
+from hepwrap.interpose import _core, limits
 from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
 from hepwrap.interpose.executing import Executor, refused
 from hepwrap.interpose.handing import give
@@ -35,6 +36,8 @@ HOUSEKEEPING_SECONDS = 2.0
 REPORT_SECONDS = 2.0
 YAMA_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 CAP_SYS_PTRACE = 19
+#: What comes back when files and directories leave memory.
+GIVEN_BACK = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
 class Server:
@@ -48,11 +51,12 @@ class Server:
         report: Callable[[Server], None],
         log: Callable[[str], None],
         complain: Callable[[str], None],
+        warn: Callable[[str], None],
         housekeeping: Callable[[], None] = lambda: None,
         patching: bool = True,
     ) -> None:
         self.world, self._herald, self._report, self._log = world, herald, report, log
-        self._complain = complain
+        self._complain, self._warn = complain, warn
         self._housekeeping = housekeeping
         self._patching = patching
         self.started = time.monotonic()
@@ -78,15 +82,21 @@ class Server:
         attaching: list[OSError | None] = []
         ready = threading.Event()
         tracing = threading.Thread(target=self._trace, args=(first, attaching, ready), name="tracer")
-        tracing.start()
+        try:  # the tracer last: what fails after it has attached kills the command before anybody can say why
+            self._herald.start(first)
+            for _ in range(FIRST_WORKERS):
+                self._add_worker()
+            threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+            tracing.start()
+        except RuntimeError:
+            raise LaunchError(
+                "no thread is left to hepwrap's helper; raise ulimit -u, or end other processes"
+            ) from None
         ready.wait()
         if attaching[0] is not None:
             raise refuse_attach(attaching[0])
-        self._herald.start(first)
-        for _ in range(FIRST_WORKERS):
-            self._add_worker()
         _core.drop_capabilities()
-        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+        limits.announce_the_end(self._warn)
         attached()
         tracing.join()
         if self.tracer.failure():
@@ -149,34 +159,49 @@ class Server:
 
     def _answer(self, question: Question) -> None:
         word, data = self._answer_or_errno(question)
+        if question.socket >= 0:
+            os.close(question.socket)
         try:
             self.world.index.answer(question.slot, word, data)
         except _index.Full:
             self.world.index.answer(question.slot, target_errno(errno.ENOMEM))
 
     def _answer_or_errno(self, question: Question) -> Answer:
-        treatment = self._treatments.get(question.number, "pass")
         tally = self.world.tally
         tally.answers += 1
         name = self._names.get(question.number, str(question.number))
         tally.by_call[name] = tally.by_call.get(name, 0) + 1
         try:
-            if question.reason == REASON_GIVE:
-                return give(self.world, question)
-            if treatment in ("execve", "execveat"):
-                assert self._executor is not None
-                return self._executor.answer(question)
-            return HANDLERS.get(treatment, on_unknown)(self.world, question)
+            return self._with_room(question)
         except PathError as error:
             return refused(error)
-        except _index.Full as error:
-            tally.failures += 1
-            self._complain(complaint(name, question, error))
-            return target_errno(errno.ENOMEM), None
         except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
             tally.failures += 1
             self._complain(complaint(name, question, error))
-            return target_errno(errno_of(error)), None
+            return target_errno(errno.ENOMEM if isinstance(error, _index.Full) else errno_of(error)), None
+
+    def _with_room(self, question: Question) -> Answer:
+        """The answer; where the kernel gives us no descriptor or memory for it, again with less and less in memory.
+
+        What we lack must not look as if the program lacked it: NoRoom says whose limit it is.
+        """
+        while True:
+            try:
+                return self._handle(question)
+            except OSError as error:
+                if error.errno not in GIVEN_BACK:
+                    raise
+                if not self.world.relieve():
+                    raise no_room("the answer", error) from error
+
+    def _handle(self, question: Question) -> Answer:
+        treatment = self._treatments.get(question.number, "pass")
+        if question.reason == REASON_GIVE:
+            return give(self.world, question)
+        if treatment in ("execve", "execveat"):
+            assert self._executor is not None
+            return self._executor.answer(question)
+        return HANDLERS.get(treatment, on_unknown)(self.world, question)
 
     def _keep_house(self) -> None:
         while True:
@@ -221,8 +246,6 @@ def memory_device() -> int:
 
 def refuse_attach(error: OSError, scope_file: Path = YAMA_SCOPE) -> HepwrapError:
     """One sentence on why the kernel does not let us trace."""
-    from hepwrap.errors import LaunchError
-
     try:
         scope = int(scope_file.read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hepwrap.cache.refusal import reraise_lack
 from hepwrap.interpose.namespaces import mapping_of
 from hepwrap.vfs.resolve import Credentials, OsHost
 
@@ -21,7 +22,8 @@ def status_of(task: int) -> dict[str, str]:
     try:
         with open(f"/proc/{task}/status", encoding="utf-8", errors="replace") as file:
             return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-    except OSError:
+    except OSError as error:
+        reraise_lack(error)
         return {}
 
 
@@ -113,5 +115,6 @@ class TaskHost(OsHost):
         """The task's root; None where we may not know."""
         try:
             return root_at(f"/proc/{self._task}/root")
-        except OSError:
+        except OSError as error:
+            reraise_lack(error)
             return None

@@ -105,9 +105,20 @@ class World:
     def _leave_room(self) -> None:
         """Descriptors of directories are a quarter of all at most; who still has one open keeps it."""
         while len(self._objects) >= max(16, self._most_objects()):
-            oldest, fd = self._objects.popitem(last=False)
-            self.book.drop_standin(oldest)
-            os.close(fd)
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        oldest, fd = self._objects.popitem(last=False)
+        self.book.drop_standin(oldest)
+        os.close(fd)
+
+    def relieve(self) -> bool:
+        """Give descriptors and memory back, because the kernel refuses some; whether there was anything to give."""
+        with self._lock:
+            leaving = len(self._objects) - len(self._objects) // 2
+            for _ in range(leaving):
+                self._drop_oldest()
+        return bool(self.files.relieve()) or leaving > 0
 
     def evicted(self, file: MemoryFile) -> None:
         """MemoryFiles' on_evict: programs must notice before the descriptor is closed."""

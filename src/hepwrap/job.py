@@ -103,6 +103,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
         report=lambda server: report(server, settings, complaints, log, table, herald),
         log=log,
         complain=complaints,
+        warn=complaints.warn,
         housekeeping=lambda: keep_house(files, table),
         patching=settings.patch,
     )

@@ -9,21 +9,19 @@ launch.truth(path, follow)    # what the resolver says
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Mapping
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError
 from hepwrap.interpose.answers import HANDLERS
-from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.host import OsHost
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import INODE
 from hepwrap.vfs.mounts import CatalogueView, MountTable
 from hepwrap.vfs.resolve import Node, Resolver
-from hepwrap.vfs.rules import AS_EVER
 from tests.helpers import tree as trees
+from tests.helpers.questions import question
 from tests.helpers.tree import Directory, MemoryRepository
 
 NAME = b"one.hep.example"
@@ -59,11 +57,8 @@ class Launch:
         """As a program's stat(2) or lstat(2) that the index could not answer."""
         self.questions += 1
         number = STAT if follow else LSTAT
-        question = Question(
-            0, os.getpid(), 0, follow, AS_EVER, 0, number, (0,) * 6, base, 0, path, None, None, None, -1
-        )
         try:
-            word, _ = HANDLERS["stat"](self.world, question)
+            word, _ = HANDLERS["stat"](self.world, question(number, path, follow=follow, base=base))
         except HepwrapError as error:
             return errno.errorcode[errno_of(error)]
         return self.meaning(word)

@@ -17,7 +17,7 @@ from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
 TINY = """
 import sys
 from hepwrap.interpose import launch
-launch.affordable_window = lambda: 8 << 20
+launch.limits.prepare = lambda: 8 << 20
 from hepwrap.__main__ import main
 sys.exit(main())
 """

@@ -12,11 +12,11 @@ import pytest
 from hepwrap.interpose import plans as plans_module
 from hepwrap.interpose.executing import EXECVE, Executor
 from hepwrap.interpose.plans import FIRST_LOOK, LEAST, AskedAnew, Plans
-from hepwrap.interpose.question import Question
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import PLAN
 from tests.helpers import tiny_elf
 from tests.helpers.indexed import Launch
+from tests.helpers.questions import question
 from tests.helpers.tree import File, tree
 
 PLACE = b"/place"
@@ -92,8 +92,7 @@ def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
     def ask(script: Path, task: int = 0, *words: int) -> tuple[int, Launch]:
         name = os.fsencode(script)
         argv = (0x1000, *words)
-        question = Question(0, task or os.getpid(), 0, True, 0, EXECVE, (0,) * 6, 0, 0, name, None, None, argv, -1)
-        word, _ = executor.answer(question)
+        word, _ = executor.answer(question(EXECVE, name, task=task or os.getpid(), argv=argv))
         assert word >> _index.TARGET_SHIFT == _index.TARGET_PLAN
         return word & (1 << _index.TARGET_SHIFT) - 1, launch
 

@@ -162,13 +162,13 @@ def limits(machine: Machine) -> Iterator[Finding]:
         )
     else:
         yield Finding(OK, "address space", "unlimited" if space == resource.RLIM_INFINITY else f"{space >> 20} MiB")
-    largest = machine.limit(resource.RLIMIT_FSIZE)[0]
+    largest = machine.limit(resource.RLIMIT_FSIZE)[1]
     if largest != resource.RLIM_INFINITY:
         yield Finding(
             WARN,
             "file size",
             f"{largest >> 20} MiB",
-            "larger files of a repository cannot be opened; raise `ulimit -f`",
+            "larger files of a repository cannot be opened; raise `ulimit -Hf`",
         )
 
 
