@@ -88,17 +88,20 @@ class Runner:
         fields = [[_Field(row, column) for column in self.columns if _is_measured(row, column)] for row in rows]
         done, steps = 0, len(rows) * (self.plan.rounds + 1)
         empty = {column.name: self._nothing(column) for column in self.columns if column.counts and not column.missing}
-        for cells in fields:
-            self.progress(f"calibrating {cells[0].row.name}", done / steps)
-            if self._has_time(begin):
-                self._calibrate(cells, empty)
-            done += 1
         for number in range(self.plan.rounds):
             for cells in fields:
-                self.progress(f"round {number + 1} of {self.plan.rounds}: {cells[0].row.name}", done / steps)
-                if self._has_time(begin):
+                name = cells[0].row.name
+                if number == 0 and self._has_time(begin):
+                    # Just before its first round: where time runs out, what was begun has a figure.
+                    self.progress(f"calibrating {name}", done / steps)
+                    self._calibrate(cells, empty)
+                    self.progress(f"round 1 of {self.plan.rounds}: {name}", (done + 1) / steps)
                     self._round(cells)
-                done += 1
+                elif number > 0:
+                    self.progress(f"round {number + 1} of {self.plan.rounds}: {name}", done / steps)
+                    if self._has_time(begin):
+                        self._round(cells)
+                done += 2 if number == 0 else 1
         return [result for cells in fields for result in _results(cells)]
 
     def _has_time(self, begin: float) -> bool:

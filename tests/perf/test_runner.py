@@ -48,8 +48,18 @@ def test_rounds_are_shuffled_and_the_same_seed_shuffles_the_same() -> None:
 def test_all_rows_have_their_first_round_before_any_has_its_second() -> None:
     probe = FakeProbe(SAME)
     run(probe, [STAT, OPEN], Plan(rounds=2))
-    names = [name for name, _, _ in probe.taken][-12:]
-    assert names == ["stat"] * 3 + ["open"] * 3 + ["stat"] * 3 + ["open"] * 3
+    names = [name for name, _, _ in probe.taken if name != "nothing"]
+    assert names[-6:] == ["stat"] * 3 + ["open"] * 3
+    first = names[:-6]
+    assert first == sorted(first, reverse=True)  # Each is calibrated just before its first round.
+    assert set(first) == {"stat", "open"}
+
+
+def test_a_row_that_is_begun_in_time_has_a_figure_in_every_column() -> None:
+    probe = FakeProbe(dict.fromkeys(SAME, 1e9))
+    found = run(probe, [STAT, OPEN], Plan(rounds=3, loop_seconds=1.0, budget=0.5))
+    assert all(cell.summary for cell in found["stat"].cells.values())
+    assert "not reached" in found["open"].missing
 
 
 def test_iterations_are_what_native_needs_for_the_wanted_time() -> None:
