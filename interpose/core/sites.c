@@ -9,9 +9,9 @@ struct form {
     uint8_t value[3], mask[3];
 };
 
+/* Not here: movslq %eax,... of an int that is handed on.  In musl compilers have merged the ways to it, and jump there. */
 static const struct form forms[] = {
     {0, 3, {0x48, 0x89, 0xc4}, {0xff, 0xff, 0xff}}, /* mov %rax,%rsp: the stub's stack is the program's */
-    {0, 3, {0x48, 0x63, 0xe0}, {0xff, 0xff, 0xff}}, /* movslq %eax,%rsp */
     {0, 2, {0x89, 0xc4}, {0xff, 0xff}},             /* mov %eax,%esp */
     {6, 2, {0x48, 0x3d}, {0xff, 0xff}},             /* cmp $imm32,%rax */
     {5, 1, {0x3d}, {0xff}},                         /* cmp $imm32,%eax */
@@ -21,8 +21,6 @@ static const struct form forms[] = {
     {3, 3, {0x48, 0x89, 0xc0}, {0xff, 0xff, 0xf8}}, /* mov %rax,%rax..%rdi */
     {3, 3, {0x49, 0x89, 0xc0}, {0xff, 0xff, 0xf8}}, /* mov %rax,%r8..%r15 */
     {3, 3, {0x41, 0x89, 0xc0}, {0xff, 0xff, 0xf8}}, /* mov %eax,%r8d..%r15d */
-    {3, 3, {0x48, 0x63, 0xc0}, {0xff, 0xff, 0xc7}}, /* movslq %eax,%rax..%rdi */
-    {3, 3, {0x4c, 0x63, 0xc0}, {0xff, 0xff, 0xc7}}, /* movslq %eax,%r8..%r15 */
     {2, 2, {0x89, 0xc0}, {0xff, 0xf8}},             /* mov %eax,%eax..%edi */
     {2, 2, {0x48, 0x98}, {0xff, 0xff}},             /* cltq */
 };

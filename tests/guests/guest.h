@@ -17,11 +17,15 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* The name of an errno value, as in a manual page. */
+/* The name of an errno value, as in a manual page; where the C library cannot tell it, its words. */
 static inline const char *error_name(int number)
 {
+#ifdef __GLIBC__
 	const char *name = strerrorname_np(number);
 	return name ? name : "unknown error";
+#else
+	return strerror(number);
+#endif
 }
 
 /* "what: 3" or "what: -1 ENOENT"; call it directly after the call that set errno. */

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Where `raw` puts its pieces: farther apart than any of them is long.
-SLOT = 32
+SLOT = 64
 _BRANCH = re.compile(
     r"^(?:(?:bnd|notrack|data16|rex\.\w+|,p[nt]) )*(?:j\w+|call|loop\w*|xbegin)\b[^*]*? ([0-9a-f]+)(?: <|$)"
 )

@@ -19,8 +19,7 @@ JUMP, CALL, LOOKED_AT = 5, 2, 8
 TEST_RAX = bytes.fromhex("4885c0")
 KNOWN = [bytes.fromhex(text) for text in (
     "483d01f0ffff", "3d00f0ffff", "4883f8ff", "83f8ff", "4885c0", "4889c7", "4989c0", "89c2", "4189c4", "4898",
-    "4863d0", "4c63c0",
-)]  # fmt: skip
+    )]  # fmt: skip
 
 
 def beginnings() -> list[bytes]:
