@@ -6,15 +6,16 @@
  * length 0: it is not to be moved, whatever a later row says. */
 struct form {
     uint8_t length, tested;
-    uint8_t value[3], mask[3];
+    uint8_t value[6], mask[6];
 };
 
-/* Not here: movslq %eax,... of an int that is handed on.  In musl compilers have merged the ways to it, and jump there. */
+/* Not here, as code jumps to it from elsewhere: movslq %eax,... of an int that is handed on (musl, where compilers have
+ * merged the ways to it); comparisons with other numbers (dietlibc's -132, which calls through the vdso come to as well). */
 static const struct form forms[] = {
     {0, 3, {0x48, 0x89, 0xc4}, {0xff, 0xff, 0xff}}, /* mov %rax,%rsp: the stub's stack is the program's */
     {0, 2, {0x89, 0xc4}, {0xff, 0xff}},             /* mov %eax,%esp */
-    {6, 2, {0x48, 0x3d}, {0xff, 0xff}},             /* cmp $imm32,%rax */
-    {5, 1, {0x3d}, {0xff}},                         /* cmp $imm32,%eax */
+    {6, 6, {0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff}, {0xff, 0xff, 0xfe, 0xff, 0xff, 0xff}}, /* cmp $-4096 or -4095,%rax */
+    {5, 5, {0x3d, 0x00, 0xf0, 0xff, 0xff}, {0xff, 0xfe, 0xff, 0xff, 0xff}},             /* cmp $-4096 or -4095,%eax */
     {4, 3, {0x48, 0x83, 0xf8}, {0xff, 0xff, 0xff}}, /* cmp $imm8,%rax */
     {3, 2, {0x83, 0xf8}, {0xff, 0xff}},             /* cmp $imm8,%eax */
     {3, 3, {0x48, 0x85, 0xc0}, {0xff, 0xff, 0xff}}, /* test %rax,%rax */

@@ -30,6 +30,7 @@ TEN(cltq_cmp, " cltq\n cmp $-4095, %rax ")
 /* Not to be touched: too short, or not to be moved. */
 TEN(movslq_rdx, " movslq %eax, %rdx\n xor %eax, %eax\n mov %rdx, %rax ")
 TEN(movslq_r10, " movslq %eax, %r10\n xor %eax, %eax\n mov %r10, %rax ")
+TEN(cmp_other, " cmp $-132, %rax\n jbe 1f\n nop\n1: ")
 TEN(ret_at_once, "")
 TEN(jump_at_once, " jmp 1f\n nop\n1: ")
 TEN(relative, " lea 1f(%rip), %rdx\n jmp *%rdx\n1: ")
@@ -37,7 +38,7 @@ TEN(relative, " lea 1f(%rip), %rdx\n jmp *%rdx\n1: ")
 static site *const sites[] = {
 	NAMES(cmp_rax), NAMES(cmp_eax), NAMES(cmp_byte), NAMES(cmp_eax_byte), NAMES(test_rax),
 	NAMES(mov_rdi), NAMES(mov_r9), NAMES(mov_r9d), NAMES(mov_edx_cmp), NAMES(cltq_cmp),
-	NAMES(movslq_rdx), NAMES(movslq_r10), NAMES(ret_at_once), NAMES(jump_at_once), NAMES(relative),
+	NAMES(movslq_rdx), NAMES(movslq_r10), NAMES(cmp_other), NAMES(ret_at_once), NAMES(jump_at_once), NAMES(relative),
 };
 #define SITE_COUNT (sizeof sites / sizeof sites[0])
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hepwrap.interpose import _core
-from tests.helpers.disassembly import Instruction, instructions
+from tests.helpers.disassembly import Instruction, instructions, occurrences
 
 #: From interpose/core/sites.h and patch.c, in bytes.
 CALL, JUMP, NUMBER, LOOKED_AT, CACHE_LINE = 2, 5, 5, 8, 64
@@ -95,8 +95,11 @@ class Survey:
 def survey(file: Path) -> Survey:
     """Read all of the file's code once."""
     found = Survey(file)
+    near = {
+        place >> 6 for address in occurrences(file, b"\x0f\x05") for place in (address - LOOKED_AT, address + LOOKED_AT)
+    }
     leads: dict[int, list[int]] = {}
-    for window in _windows(file, leads):
+    for window in _windows(file, near, leads):
         found.sites.append(_site(*window))
     for site in found.sites:
         found.violations += _violations(site, leads)
@@ -104,14 +107,14 @@ def survey(file: Path) -> Survey:
 
 
 def _windows(
-    file: Path, leads: dict[int, list[int]]
+    file: Path, near: set[int], leads: dict[int, list[int]]
 ) -> Iterator[tuple[tuple[Instruction, ...], Instruction, tuple[Instruction, ...]]]:
-    """(before, call, behind) for each call; what leads where, beside, for all of the file."""
+    """(before, call, behind) for each call; beside, what leads to where in the 64 bytes of an address in `near`."""
     before: deque[Instruction] = deque(maxlen=LOOK_BACK)
     waiting: list[tuple[tuple[Instruction, ...], Instruction, list[Instruction]]] = []
     for one in instructions(file):
         for address in (one.target, one.refers):
-            if address is not None:
+            if address is not None and address >> 6 in near:
                 leads.setdefault(address, []).append(one.at)
         for entry in waiting:
             entry[2].append(one)

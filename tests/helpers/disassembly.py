@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,12 @@ from pathlib import Path
 
 #: Where `raw` puts its pieces: farther apart than any of them is long.
 SLOT = 64
+PT_LOAD = 1
 _BRANCH = re.compile(
     r"^(?:(?:bnd|notrack|data16|rex\.\w+|,p[nt]) )*(?:j\w+|call|loop\w*|xbegin)\b[^*]*? ([0-9a-f]+)(?: <|$)"
 )
 _LEAVES = re.compile(r"^(?:\w+ )*?(?:j\w+|call\w*|loop\w*|ret\w*|lret\w*|iret\w*|sys\w+|int\d?|hlt|ud\d\w*|xbegin)\b")
+_SYMBOL = re.compile(r"^[0-9a-f]{8,} <(.*)>:$")
 _REFERS = re.compile(r"# ([0-9a-f]+)(?: <|$)")
 
 
@@ -57,6 +60,19 @@ def instructions(file: Path) -> Iterator[Instruction]:
     yield from _read(["objdump", "-d", "-w", "--insn-width=16", str(file)])
 
 
+def occurrences(file: Path, code: bytes) -> Iterator[int]:
+    """The addresses at which these bytes stand in what an ELF file of 64 bits loads; they need not be instructions."""
+    content = file.read_bytes()
+    (start,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    for header in range(count):
+        kind, _, offset, address, _, length = struct.unpack_from("<IIQQQQ", content, start + size * header)
+        place = content.find(code, offset, offset + length) if kind == PT_LOAD else -1
+        while place >= 0:
+            yield address + place - offset
+            place = content.find(code, place + 1, offset + length)
+
+
 def raw(pieces: Sequence[bytes]) -> list[list[Instruction]]:
     """Pieces of code, each as instructions; addresses begin with 0; one that goes past a piece's end has more bytes."""
     with tempfile.NamedTemporaryFile() as file:
@@ -77,10 +93,10 @@ def _read(command: list[str]) -> Iterator[Instruction]:
         assert process.stdout is not None
         for line in process.stdout:
             parts = line.rstrip("\n").split("\t")
-            if len(parts) >= 3:
+            if len(parts) >= 3 and line[0] == " ":
                 address, digits, text = parts[0].strip()[:-1], parts[1], parts[2]
                 yield Instruction(int(address, 16), bytes.fromhex(digits), " ".join(text.split()), function)
-            elif line.endswith(">:\n"):
-                function = line[line.index("<") + 1 : -3]
+            elif match := _SYMBOL.match(line):
+                function = match[1]
     if process.returncode:
         raise OSError(f"{' '.join(command)} ended with {process.returncode}")

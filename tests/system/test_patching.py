@@ -13,7 +13,7 @@ from tests.helpers.guests import Guests
 from tests.helpers.programs import Pair, fill
 
 #: Sites of tests/guests/site_forms.h, ten of each form.
-PATCHABLE, LEFT_ALONE = 10 * 10, 5 * 10
+PATCHABLE, LEFT_ALONE = 10 * 10, 6 * 10
 
 
 @pytest.fixture
