@@ -49,10 +49,13 @@ struct counters {
 /* What was patched in programs that begin alike. */
 struct program {
     uint64_t key;               /* hash of their first instructions; 0: none */
-    uint32_t execs, count;
+    uint64_t slot;              /* of the file of stubs, counted from 1; 0: none yet */
+    int64_t distance;           /* from the first instruction to where that slot is mapped */
+    uint32_t execs, count, stub_count;
     struct known_site {
         int64_t distance;       /* from the first instruction */
         uint32_t caught;        /* in how many of the execs */
+        uint32_t stub;          /* in the slot, counted from 1; 0: none yet */
         uint8_t text[SITE_TEXT];
     } sites[KNOWN_SITES];
 };
@@ -159,6 +162,9 @@ struct tracer {
     bool patching;
     struct program programs[PROGRAM_LIMIT];
     uint32_t next_program;
+    int stubs_fd;               /* the file of stubs, all of it writable at `stubs` */
+    uint8_t *stubs;
+    uint64_t slots_used;
 };
 
 /* filter.c */
@@ -205,7 +211,7 @@ void tasks_free(struct tracer *tracer);
 
 /* memory.c */
 uint64_t memory_key(const uint8_t *first, size_t bytes); /* 0: too few to tell */
-const struct program *memory_of_program(struct tracer *tracer, uint64_t key); /* at an exec, which is counted; NULL: key 0 */
+struct program *memory_of_program(struct tracer *tracer, uint64_t key); /* at an exec, which is counted; NULL: key 0 */
 void memory_add(struct tracer *tracer, const struct space *space, uint64_t at, const uint8_t *text); /* was caught */
 bool memory_pays(const struct program *program, const struct known_site *site);
 
@@ -219,14 +225,22 @@ pid_t parked_cleared(struct tracer *tracer, pid_t stopped); /* after any stop: o
 /* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
  * not 0 where the task did not survive that. */
 uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);
-/* At an exec: where stubs for what is known of the program shall be (`wish`, 0: anywhere) and how many bytes; 0 bytes where
- * nothing is known.  Then, with that area mapped, the sites. */
-size_t patch_wishes(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, uint64_t *wish);
-void patch_known(struct tracer *tracer, struct task *task, uint64_t area);
+struct site *patch_site(struct space *space, uint64_t at); /* that site, anew; NULL: no room */
+/* The area is gone, or was never there: its sites become again what they were. */
+void patch_take_back(struct space *space, pid_t task, uint64_t area);
 /* SIGTRAP at a site that was being patched: true, and rip is where to go on. */
 bool patch_breakpoint(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 /* SIGSEGV in a stub that the program has unmapped: true, the site is as it was, and rip is there. */
 bool patch_lost(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+
+/* prepared.c: at an exec, the sites that are known of the program.  Their jumps are written; what must be mapped where, 0:
+ * nothing. */
+struct prepared {
+    uint64_t area, offset;      /* AREA_BYTES of the file of stubs */
+};
+bool prepared_open(struct tracer *tracer);
+void prepared_close(struct tracer *tracer);
+struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key);
 
 /* dispositions.c */
 struct disposition *disposition_of(struct handlers *handlers, int signal); /* NULL: not remembered */

@@ -65,6 +65,11 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     pthread_mutex_init(&tracer->lock, NULL);
     pthread_cond_init(&tracer->ready, NULL);
     self->at_exit = Py_NewRef(at_exit);
+    if (patching && !prepared_open(tracer)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        Py_DECREF(self);
+        return NULL;
+    }
     return (PyObject *)self;
 }
 
@@ -73,6 +78,7 @@ static void tracer_dealloc(PyObject *object)
     Tracer *self = (Tracer *)object;
     PyTypeObject *type = Py_TYPE(object);
     Py_XDECREF(self->at_exit);
+    prepared_close(&self->tracer);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(object);
     Py_DECREF(type);

@@ -8,7 +8,7 @@
  * as always: they end it, stop it, or do nothing.
  *
  *     event: routine written -> the program begins
- *     sites to patch, or a page that can be written to: a second stop, and there all is made as it was
+ *     its page can be written to, or stubs cannot be mapped: a second stop, and there all is made as it was
  *     not to be opened by name: socketpair, recvmsg, close, close (gift.c), then it goes on with mapping
  *     no descriptor or no room left: the limit is raised (limits.c), then the same once more
  */
@@ -58,7 +58,6 @@ __asm__(".section .rodata\n"
         ".text\n");
 #define ROUTINE_BYTES ((size_t)(hepwrap_routine_end - hepwrap_routine))
 #define TEXT_BYTES ((ROUTINE_BYTES + 7) & ~7UL) /* whole words: there are zeros behind it */
-#define BELOW_BYTES 64
 #define AT_LABEL(in, label) ((in)->place + (uint64_t)((label) - hepwrap_routine))
 #define USER32_CS 0x23
 #define PAGE 4096UL
@@ -132,7 +131,7 @@ static struct user_regs_struct ready_to_map(const struct injection *in)
     regs.rbp = IMAGE_SPAN;
     regs.r12 = in->tracer->base + in->tracer->head->bootstrap;
     regs.r13 = UPCALL_NUMBER;
-    regs.r14 = in->window | (in->area_bytes && !in->area_wish ? WANT_AREA : 0);
+    regs.r14 = in->window;
     regs.r15 = in->fame.comm;
     return regs;
 }
@@ -179,27 +178,12 @@ static bool map_index(struct injection *in)
     return set(in, &regs);
 }
 
-/* There is room for stubs, or not: then sites are caught as they come. */
-static bool finish(struct injection *in, int64_t area)
+/* The stubs cannot be mapped: sites are caught as they come. */
+static void unprepare(const struct injection *in)
 {
-    if (area > 0)
-        patch_known(in->tracer, in->owner, (uint64_t)area);
-    restore(in);
-    return true;
-}
-
-static bool area_mapped(struct injection *in, const struct user_regs_struct *regs)
-{
-    return finish(in, inject_result(regs));
-}
-
-/* All is mapped, but for an area that should lie at a certain place. */
-static bool served(struct injection *in, const struct user_regs_struct *regs)
-{
-    if (in->area_bytes && in->area_wish)
-        return inject_call(in, area_mapped, SYS_mmap, in->area_wish, in->area_bytes, PROT_READ | PROT_EXEC,
-                           MAP_PRIVATE | MAP_ANONYMOUS);
-    return finish(in, (int64_t)regs->r14);
+    struct space *space = in->owner->space;
+    patch_take_back(space, in->owner->id, in->prepared.area);
+    space->site_count = space->area_count = 0;
 }
 
 /* The bootstrap has ended, or the image could not be mapped. */
@@ -207,8 +191,12 @@ static bool mapped(struct injection *in, const struct user_regs_struct *regs)
 {
     bool image = in_image(in, regs);
     int64_t code = image ? (int64_t)regs->r12 : inject_result(regs);
-    if (image && code >= 0)
-        return served(in, regs);
+    if (image && code >= 0) {
+        if (in->prepared.area && regs->r14 != in->prepared.area)
+            unprepare(in);
+        restore(in);
+        return true;
+    }
     if (code >= 0)
         code = -EEXIST; /* a kernel before 4.17 takes MAP_FIXED_NOREPLACE for a wish */
     if (code != -ENOMEM || !(limits_raise_space(in, IMAGE_SPAN + in->window) || limits_narrow_window(in)))
@@ -226,19 +214,26 @@ bool inject_map(struct injection *in)
     return set(in, &regs);
 }
 
-/* What lies below the new program's stack pointer, where nothing is yet. */
+/* What lies below the new program's stack pointer, where nothing is yet: see protocol.h. */
 struct below {
-    char name[BELOW_BYTES - 8];
-    uint64_t entry;
+    char image[BELOW_IMAGE - BELOW_STUBS];
+    char stubs[BELOW_STUBS - BELOW_AREA - 8];
+    uint64_t unused, area, offset, entry;
 };
+_Static_assert(sizeof(struct below) == BELOW_IMAGE && BELOW_IMAGE - offsetof(struct below, stubs) == BELOW_STUBS &&
+                   BELOW_IMAGE - offsetof(struct below, area) == BELOW_AREA &&
+                   BELOW_IMAGE - offsetof(struct below, offset) == BELOW_OFFSET &&
+                   BELOW_IMAGE - offsetof(struct below, entry) == BELOW_ENTRY, "as protocol.h has it");
 
 static struct user_regs_struct ready_to_open(const struct injection *in)
 {
     struct user_regs_struct regs = ready_to_map(in);
     regs.rip = in->place;
-    regs.rdi = in->saved.rsp - sizeof(struct below);
+    regs.rdi = in->saved.rsp - BELOW_IMAGE;
     regs.rsi = O_RDONLY | O_CLOEXEC;
     regs.rdx = UPCALL_NUMBER; /* for the filter */
+    regs.r14 |= in->prepared.area ? WANT_AREA : 0;
+    regs.r14 |= begins_with_nothing(&in->saved) && !in->descriptors_raised ? ALONE : 0;
     return regs;
 }
 
@@ -260,15 +255,20 @@ static bool opened_and_mapped(struct injection *in, const struct user_regs_struc
  * can be executed there the program's own first step is a fault, which it will have. */
 static bool write_routine(struct injection *in)
 {
-    struct below below = {.entry = in->saved.rip};
     uint64_t last = (in->saved.rip & ~(PAGE - 1)) + PAGE - sizeof in->kept;
     pid_t task = in->owner->id;
     in->place = in->saved.rip < last ? in->saved.rip : last;
-    if (!(in->tracer->index->flags & HEADER_WANDERERS)) /* else the name may lead to anything: no name, and it comes by socket */
-        snprintf(below.name, sizeof below.name, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
     return remote_read(task, in->place, in->kept, sizeof in->kept) == sizeof in->kept &&
-           remote_write(task, in->saved.rsp - sizeof below, &below, sizeof below) == 0 &&
            remote_poke(task, in->place, hepwrap_routine, TEXT_BYTES) == 0;
+}
+
+static bool write_below(const struct injection *in)
+{
+    struct below below = {.entry = in->saved.rip, .area = in->prepared.area, .offset = in->prepared.offset};
+    if (!(in->tracer->index->flags & HEADER_WANDERERS)) /* else the name may lead to anything: no name, and it comes by socket */
+        snprintf(below.image, sizeof below.image, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
+    snprintf(below.stubs, sizeof below.stubs, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->stubs_fd);
+    return remote_write(in->owner->id, in->saved.rsp - sizeof below, &below, sizeof below) == 0;
 }
 
 bool inject_begin(struct tracer *tracer, struct task *task)
@@ -296,10 +296,10 @@ bool inject_begin(struct tracer *tracer, struct task *task)
         set_execfn(in);
     size_t skip = in->saved.rip - in->place;
     uint64_t key = memory_key(in->kept + skip, sizeof in->kept - skip);
-    in->area_bytes = patch_wishes(tracer, task, in->saved.rip, key, &in->area_wish);
+    in->prepared = prepare(tracer, task, in->saved.rip, key);
+    if (!write_below(in))
+        return inject_refuse(in, "writing to its stack", -EFAULT);
     struct user_regs_struct regs = ready_to_open(in);
-    if (!in->area_bytes && begins_with_nothing(&in->saved))
-        regs.r14 |= ALONE;
     return set(in, &regs);
 }
 

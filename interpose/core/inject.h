@@ -17,8 +17,7 @@ struct injection {
     struct fame fame;           /* of the plan that has led here */
     uint64_t place;             /* where the routine lies */
     unsigned char kept[BORROWED]; /* what was there before */
-    uint64_t area_wish;         /* where stubs for what is known of the program shall be, 0: anywhere */
-    size_t area_bytes;          /* 0: nothing is known */
+    struct prepared prepared;   /* what is known of the program */
     struct rlimit descriptors;  /* the limit before it was raised */
     bool descriptors_raised, space_raised;
     uint64_t window;            /* bytes of the index that are mapped */

@@ -27,7 +27,7 @@ uint64_t memory_key(const uint8_t *first, size_t bytes)
     return key ? key : 1;
 }
 
-const struct program *memory_of_program(struct tracer *tracer, uint64_t key)
+struct program *memory_of_program(struct tracer *tracer, uint64_t key)
 {
     struct program *program = key ? program_of(tracer, key) : NULL;
     if (key && !program) { /* round robin: who is forgotten is learned again */

@@ -39,7 +39,7 @@ static struct site *find_site(struct space *space, uint64_t at)
     return NULL;
 }
 
-static struct site *enter_site(struct space *space, uint64_t at)
+struct site *patch_site(struct space *space, uint64_t at)
 {
     struct site *site = find_site(space, at);
     if (!site && space->site_count < SITE_LIMIT) {
@@ -244,51 +244,11 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
         return regs->rip;
     if (site && is_still_what_it_was(&p, site))
         return site->back;
-    if (tracer->strangers || !(site = enter_site(task->space, at)))
+    if (tracer->strangers || !(site = patch_site(task->space, at)))
         return regs->rip;
     site->back = change(&p, at);
     tracer->counters.unpatched += !site->back;
     return site->back ? site->back : regs->rip;
-}
-
-size_t patch_wishes(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, uint64_t *wish)
-{
-    const struct program *program = tracer->patching && task->space ? memory_of_program(tracer, key) : NULL;
-    uint32_t paying = 0;
-    if (!program)
-        return 0;
-    task->space->program = key;
-    task->space->entry = entry;
-    *wish = wish_for(entry);
-    for (uint32_t i = 0; i < program->count; i++)
-        paying += memory_pays(program, &program->sites[i]);
-    uint32_t stops = *wish ? 2 : 1; /* that it takes to write them; each site saves one */
-    return paying > stops && !tracer->strangers ? AREA_BYTES : 0;
-}
-
-/* Nothing has run yet, so any site may be changed whose bytes are those that were seen before. */
-void patch_known(struct tracer *tracer, struct task *task, uint64_t at)
-{
-    struct space *space = task->space;
-    struct program known = {0}; /* the memory itself may move on */
-    for (uint32_t i = 0; i < PROGRAM_LIMIT; i++)
-        if (space && tracer->programs[i].key == space->program)
-            known = tracer->programs[i];
-    struct patching p = {.tracer = tracer, .space = space, .task = task->id};
-    if (!space || !use_area(&p, at, space->entry) || !maps_is_text(task->id, space->entry))
-        return;
-    for (uint32_t i = 0; i < known.count; i++) {
-        uint64_t site_at = space->entry + (uint64_t)known.sites[i].distance;
-        const uint8_t *text = known.sites[i].text, *behind = text + NUMBER_BYTES + SYSCALL_BYTES;
-        uint8_t now[SITE_TEXT];
-        if (!memory_pays(&known, &known.sites[i]) ||
-            remote_read(task->id, site_at - NUMBER_BYTES, now, sizeof now) != sizeof now || memcmp(now, text, sizeof now))
-            continue;
-        struct site *site = enter_site(space, site_at);
-        site->back = write_site(&p, site_at, text, displaced_length(behind, MOST_DISPLACED));
-        tracer->counters.known += site->back != 0;
-        memory_add(tracer, space, site_at, text);
-    }
 }
 
 /* A fork of another thread has copied the site while it was being written.  The tracer has finished it in the original. */
@@ -315,13 +275,12 @@ bool patch_breakpoint(struct tracer *tracer, pid_t id, struct user_regs_struct *
     return true;
 }
 
-/* The area is gone, or no longer to be executed: its sites become again what they were. */
-static void take_back(struct space *space, pid_t id, const struct area *area)
+void patch_take_back(struct space *space, pid_t id, uint64_t area)
 {
     for (uint32_t i = 0; i < space->site_count; i++) {
         struct site *site = &space->sites[i];
         uint8_t now[JUMP_BYTES], jump[JUMP_BYTES];
-        if (site->back < area->at || site->back >= area->at + AREA_BYTES)
+        if (site->back < area || site->back >= area + AREA_BYTES)
             continue;
         jump_text(jump, site->at, site->back - STUB_BACK);
         if (remote_read(id, site->at, now, sizeof now) == sizeof now && !memcmp(now, jump, sizeof now))
@@ -343,7 +302,7 @@ bool patch_lost(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)
             if (site->back - space->areas[j].at < AREA_BYTES) {
                 regs->rip = regs->rip == stub ? site->at : site->at + SYSCALL_BYTES;
                 space->areas[j].used = AREA_BYTES; /* no more stubs there */
-                take_back(space, id, &space->areas[j]);
+                patch_take_back(space, id, space->areas[j].at);
                 return true;
             }
     }

@@ -118,15 +118,27 @@ hepwrap_bootstrap:
     xor %r14d, %r14d
     test $WANT_AREA, %r13b
     jz 2f
-    mov $9, %eax
-    xor %edi, %edi
-    mov $AREA_BYTES, %esi
-    mov $5, %edx
-    mov $0x22, %r10d
-    mov $-1, %r8
-    xor %r9d, %r9d
+    mov $2, %eax
+    lea -BELOW_STUBS(%rsp), %rdi
+    mov $0x80000, %esi
     syscall
     mov %rax, %r14
+    test %rax, %rax
+    js 1f
+    mov %rax, %r8
+    mov $9, %eax
+    mov -BELOW_AREA(%rsp), %rdi
+    mov $AREA_BYTES, %esi
+    mov $5, %edx
+    mov $0x100002, %r10d
+    mov -BELOW_OFFSET(%rsp), %r9
+    syscall
+    mov %rax, %r14
+    mov $3, %eax
+    mov %r8, %rdi
+    syscall
+    cmp -BELOW_AREA(%rsp), %r14
+    jne 1f
 2:  test %r15, %r15
     jz 3f
     mov $157, %eax
@@ -145,7 +157,7 @@ hepwrap_bootstrap:
     test %rax, %rax
     jz 1f
     mov $28, %eax /* madvise(MADV_DONTNEED) */
-    mov -8(%rsp), %rdi
+    mov -BELOW_ENTRY(%rsp), %rdi
     and $-4096, %rdi
     mov $4096, %esi
     mov $4, %edx
@@ -166,7 +178,7 @@ hepwrap_bootstrap:
     xor %r13d, %r13d
     xor %r14d, %r14d
     xor %r15d, %r15d
-    lea -8(%rsp), %rsp
+    lea -BELOW_ENTRY(%rsp), %rsp
     push $0
     popf
     ret

@@ -37,11 +37,19 @@ enum reason {
 #define FRAME_BACK 88
 #define FRAME_BYTES 264
 
-/* Bytes of an area of stubs (core/patch.c), and the bits beside the length of the index that the bootstrap knows: it shall
- * map such an area; nothing is left to be done but what it can do itself. */
+/* Bytes of an area of stubs (core/patch.c). */
 #define AREA_BYTES 0x10000
+
+/* Bits beside the length of the index that the bootstrap knows: there is an area of stubs to be mapped; nothing is left to be
+ * done after it.  What it needs for that lies so many bytes below the stack pointer of the new program: the first
+ * instruction, place and offset of the area, the names of the files of stubs and of the image. */
 #define WANT_AREA 1
 #define ALONE 2
+#define BELOW_ENTRY 8
+#define BELOW_OFFSET 16
+#define BELOW_AREA 24
+#define BELOW_STUBS 64
+#define BELOW_IMAGE 96
 
 /* Words at the head of the image, after the header's magic: offsets of what the tracer jumps to. */
 #define IMAGE_MAGIC 0x31676d6970776568UL
