@@ -77,6 +77,7 @@ struct space {
     bool copied;                /* by a fork, perhaps while a site was being written */
     uint32_t site_count, area_count;
     uint64_t program, entry;    /* key of struct program, and its first instruction; 0: not known */
+    uint64_t executes_at;       /* site at which a fork's child was caught executing; 0: none, or it has been looked at */
     struct area {               /* of stubs */
         uint64_t at, used;
     } areas[AREA_LIMIT];
@@ -120,6 +121,7 @@ struct task {
     bool ended;                 /* without that event, which is still to come */
     bool only;                  /* past its exit: the one thread of its process */
     pid_t doubted;              /* parked: the parent that was told to stop, to show whether it is the maker */
+    pid_t maker;                /* 0: the first, or unknown */
     bool tells_exit;            /* it stops at its exit: options are inherited with ptrace(2) */
     struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
     struct handlers *handlers;
@@ -225,6 +227,8 @@ pid_t parked_cleared(struct tracer *tracer, pid_t stopped); /* after any stop: o
 /* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
  * not 0 where the task did not survive that. */
 uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);
+/* At the event of a fork: the site at which children of that task execute is changed, for those to come. */
+void patch_for_children(struct tracer *tracer, pid_t maker);
 struct site *patch_site(struct space *space, uint64_t at); /* that site, anew; NULL: no room */
 /* The area is gone, or was never there: its sites become again what they were. */
 void patch_take_back(struct space *space, pid_t task, uint64_t area);

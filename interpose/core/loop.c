@@ -177,6 +177,7 @@ static void on_new_task(struct tracer *tracer, pid_t maker)
     pid_t parked = task_made(tracer, maker);
     if (parked)
         begin(tracer, parked);
+    patch_for_children(tracer, maker);
     go_on(maker, 0);
 }
 

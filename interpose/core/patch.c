@@ -116,12 +116,18 @@ static bool has_room(const struct patching *p, const struct area *area, uint64_t
     return area->used + STUB_BYTES <= AREA_BYTES && in_reach(area->at, site) && is_there(p, area->at, &gate, sizeof gate);
 }
 
+/* One that has room, or NULL. */
+static struct area *area_for(const struct patching *p, uint64_t site)
+{
+    for (uint32_t i = 0; i < p->space->area_count; i++)
+        if (has_room(p, &p->space->areas[i], site))
+            return &p->space->areas[i];
+    return NULL;
+}
+
 static uint64_t room_for_stub(struct patching *p, uint64_t site, uint64_t *gate)
 {
-    struct area *area = NULL;
-    for (uint32_t i = 0; i < p->space->area_count && !area; i++)
-        if (has_room(p, &p->space->areas[i], site))
-            area = &p->space->areas[i];
+    struct area *area = area_for(p, site);
     if (!area)
         area = new_area(p, site);
     if (!area)
@@ -229,6 +235,33 @@ static bool is_still_what_it_was(const struct patching *p, const struct site *si
     return can_be_written(p, site->at) ? write_jump(p, site->at, jump) == 0 : true;
 }
 
+/* The child of a fork executes: its maker has the same site, if it is still the same program. */
+static void tell_maker(struct tracer *tracer, const struct task *child, uint64_t at)
+{
+    struct task *maker = task_of(tracer, child->maker);
+    if (maker && maker->space && maker->space->entry == child->space->entry &&
+        maker->space->program == child->space->program && !find_site(maker->space, at))
+        maker->space->executes_at = at;
+}
+
+void patch_for_children(struct tracer *tracer, pid_t id)
+{
+    struct task *maker = task_of(tracer, id);
+    struct space *space = maker ? maker->space : NULL;
+    if (!space || !space->executes_at || tracer->strangers)
+        return;
+    uint64_t at = space->executes_at;
+    struct user_regs_struct regs;
+    struct patching p = {tracer, space, id, &regs, NULL};
+    space->executes_at = 0;
+    if (!area_for(&p, at) || ptrace(PTRACE_GETREGS, id, NULL, &regs) < 0 || regs.rip == at + SYSCALL_BYTES)
+        return; /* no room, which cannot be had now; or the fork is made there too, and comes back to these bytes */
+    struct site *site = patch_site(space, at);
+    regs.orig_rax = SYS_execve; /* what is called there */
+    if (site)
+        site->back = change(&p, at);
+}
+
 uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, int *ended)
 {
     struct task *task = task_of(tracer, id);
@@ -236,8 +269,10 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
     *ended = 0;
     if (!tracer->patching || !task || !task->space)
         return regs->rip;
-    if ((regs->orig_rax == SYS_execve || regs->orig_rax == SYS_execveat) && task->space->sharers == 1)
-        return regs->rip; /* what would be changed is about to be gone: of a fork's child mostly */
+    if ((regs->orig_rax == SYS_execve || regs->orig_rax == SYS_execveat) && task->space->sharers == 1) {
+        tell_maker(tracer, task, at);
+        return regs->rip; /* what would be changed is about to be gone */
+    }
     struct patching p = {tracer, task->space, id, regs, ended};
     struct site *site = find_site(task->space, at);
     if (site && !site->back)

@@ -161,6 +161,7 @@ pid_t task_made(struct tracer *tracer, pid_t maker_id)
     task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
                                          : made(sizeof *task->process);
     task->tells_exit = !maker || maker->tells_exit;
+    task->maker = maker_id;
     if (task->process && flags & CLONE_THREAD)
         task->process->threaded = true;
     if (!maker || !is_whole(maker))

@@ -97,6 +97,16 @@ def test_who_has_changed_is_served_as_before(by_root: Launches, change: str) -> 
 
 
 @needs_root
+@pytest.mark.parametrize("change", ["another user", "network namespace", "bwrap, all of its own"])
+def test_who_has_changed_executes_programs_that_are_known(by_root: Launches, change: str) -> None:
+    """Their call sites are changed at the exec, by a file that not everybody can open; all the same they run."""
+    loop = "for i in 1 2 3 4 5 6; do /bin/true; /bin/echo $i; done"
+    done = by_root.run("sh", "-c", f'{loop}; "$@"; {loop}', "sh", *CHANGES[change], "sh", "-c", loop)
+    assert done.stdout.split() == ["1", "2", "3", "4", "5", "6"] * 3
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_root
 @pytest.mark.parametrize("change", ["another user", "pid namespace", "no proc", "bwrap, all of its own"])
 def test_who_has_changed_is_served_without_patching(by_root: Launches, change: str) -> None:
     done = by_root.having("--no-patch").run(*CHANGES[change], "sh", "-c", SCRIPT)

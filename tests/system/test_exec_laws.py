@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,19 +35,32 @@ def launches(served: FaultyRepository) -> Launches:
     return served.launches
 
 
+def stops_of(launches: Launches, *command: str | Path) -> dict[str, int]:
+    """The tracer's account of a run that went well, and the stops in which no call was caught and nothing asked."""
+    report = launches.home / "stats"
+    done = launches.having(f"--stats={report}").run(*command)
+    assert done.returncode == 0, done.stderr
+    tracer: dict[str, int] = json.loads(report.read_text())["tracer"]
+    return {**tracer, "others": tracer["stops"] - tracer["redirects"] - tracer["upcalls"]}
+
+
 @pytest.mark.parametrize("static", [True, False])
 def test_an_exec_is_one_stop(launches: Launches, guests: Guests, static: bool) -> None:
-    """One more where call sites are known, and another where their stubs must lie near to a static program."""
-    stops, known = {}, {}
-    for times in (10, 30):
-        report = launches.home / f"stats-{times}"
-        done = launches.having(f"--stats={report}").run(guests.path("exec_chain", static=static), str(times), "plain")
-        assert done.returncode == 0, done.stderr
-        tracer = json.loads(report.read_text())["tracer"]
-        stops[times] = tracer["stops"] - tracer["redirects"] - tracer["upcalls"]
-        known[times] = tracer["known"]
-    learned = known[30] > known[10]
-    assert stops[30] - stops[10] == 20 * (1 + learned + (learned and static))
+    """Also where call sites of the program are known: they are changed in the same stop."""
+    program = guests.path("exec_chain", static=static)
+    few, many = (stops_of(launches, program, str(times), "plain") for times in (10, 30))
+    assert many["others"] - few["others"] == 20
+
+
+@on_a_host_without_prefix
+@pytest.mark.parametrize("static", [True, False])
+def test_a_warm_fork_and_exec_are_four_stops(served: FaultyRepository, guests: Guests, static: bool) -> None:
+    """The fork, its child, the exec, and the child's end that is told to its maker; no call of either is caught."""
+    program = guests.path("fork_chain", static=static)
+    few, many = (stops_of(served.launches, program, str(times)) for times in (10, 30))
+    assert many["others"] - few["others"] == 20 * 4
+    if "--no-patch" not in served.launches.options:
+        assert many["redirects"] == few["redirects"]
 
 
 @pytest.mark.parametrize("how", ["plain", "trap-ignored", "trap-blocked", "trap-pending", "timers", "all-blocked"])
