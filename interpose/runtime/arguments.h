@@ -87,6 +87,13 @@ static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
     return r == -ENOENT || r == -ENOTDIR || r == -EACCES ? STALE : r;
 }
 
+/* Watchers are judged by their own descriptor before their path is read. */
+static inline long wrong_before_path(const struct row *row)
+{
+    int watches = row->number == NR_inotify_add_watch || row->number == NR_fanotify_mark;
+    return watches ? wrong_for_kernel(row) : STALE;
+}
+
 /* The same of a call on a descriptor. */
 static __attribute__((noinline)) long wrong_but_descriptor(u32 place)
 {

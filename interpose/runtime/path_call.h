@@ -53,6 +53,11 @@ static __attribute__((noinline)) long follow_target(u64 target)
     return -EIO;
 }
 
+static inline long unless_wrong_times(long r)
+{
+    return r == -EROFS && wrong_times(f->row) ? -EINVAL : r;
+}
+
 /* A path that is empty, or no path at all: the call is about the descriptor. */
 static inline long on_descriptor(void)
 {
@@ -65,11 +70,11 @@ static inline long on_descriptor(void)
     if (wrong != STALE)
         return wrong;
     if (wants_open_file(f->row) && is_path_only(start_of(0)))
-        return -EBADF;
+        return start_of(0) == AT_FDCWD ? native() : -EBADF; /* the working directory is no descriptor: the kernel says so */
     f->base = offset_of(inode);
     if (f->row->handler == DO_readlinkat)
         return (inode->st_mode & S_IFMT) == S_IFLNK ? act(inode) : -ENOENT;
-    return follow_target(TARGET(TARGET_ASK, 0));
+    return unless_wrong_times(follow_target(TARGET(TARGET_ASK, 0)));
 }
 
 /* What the kernel says of the path of the host that a virtual one leads to; STALE where it was the index that has named
@@ -83,6 +88,9 @@ static __attribute__((noinline)) long path_call(void)
 {
     if (f->row->handler == DO_openat2 && !has_how())
         return native();
+    long wrong = f->row->handler == DO_standin ? wrong_before_path(f->row) : STALE;
+    if (wrong != STALE)
+        return wrong;
     read_flags();
     if (!path_of(0) || !*(const volatile char *)path_of(0))
         return on_descriptor();
@@ -95,7 +103,7 @@ static __attribute__((noinline)) long path_call(void)
         if (target == LET_KERNEL)
             return r;
     }
-    long wrong = wrong_arguments();
+    wrong = wrong_arguments();
     if (wrong != STALE)
         return wrong;
     for (u32 tries = 0; tries < 4; tries++) {
@@ -105,7 +113,7 @@ static __attribute__((noinline)) long path_call(void)
             f->a[f->row->path] = f->noted;
         }
         if (r != OPEN_IT && r != STALE)
-            return r == -EROFS && wrong_times(f->row) ? -EINVAL : r;
+            return unless_wrong_times(r);
         if (r == OPEN_IT) {
             const struct inode *inode = at(index_of(), f->noted);
             r = open_certainly(inode, standin_flags(inode), tries);

@@ -3,10 +3,11 @@
  *
  * A line is [NAME=]NUMBER ARGUMENT...; NAME keeps the descriptor that the call returned.  Arguments:
  *   i<number>   s<text with \xNN>   @NAME   u (unmapped)   e<text> (ends at an unmapped page, without a zero byte)
- *   E<text> (the same with its zero byte)   b<size> (buffer, shown)   r<size> (read-only buffer)
- *   h<size> (buffer that ends at an unmapped page)   t x f (struct stat, statx, statfs, shown)
+ *   E<text> (the same with its zero byte)   c<text> C<text> (the same where the file behind the next page ends)
+ *   b<size>[+<bytes>] (buffer, shown, so many bytes off its alignment)   r<size> (read-only buffer)
+ *   h<size> (buffer that ends at an unmapped page)   t[bytes] x[bytes] f[bytes] (struct stat, statx, statfs, shown)
+ *   w<size>:<number,...> (array of 64-bit words of which so many bytes are there)
  *   g<size> (directory entries, shown sorted)   p<number,...> (array of 64-bit words)   a<size> (struct xattr_args)
- *   c (in a mapping whose file has become shorter)
  * "reset" closes what was kept and goes back to the directory of the start.  "signals default|ignored|handled open|blocked"
  * sets SIGSEGV and SIGBUS, and all masks; from there on a call that leaves them otherwise says so.
  * Identities (device, inode) are shown as numbers in the order in which they are first seen.
@@ -31,8 +32,8 @@ struct kept {
 } kept[64];
 static int kept_count, start;
 static int is_link; /* the call is a readlink */
-static char *ends; /* first byte that cannot be touched, after a page that can */
-static char *cut; /* a page that its file no longer has */
+static char *ends; /* first byte that cannot be touched, after pages that can */
+static char *cut;  /* the same where the file behind the mapping ends: SIGBUS */
 static char space[SPACE], *next_free;
 
 static int identity(unsigned long device, unsigned long inode)
@@ -93,10 +94,30 @@ static long words(const char *text)
 	return (long)place;
 }
 
+/* A text up to the last byte that can be touched, with its zero byte or without. */
+static long at_the_end(char *end, const char *word, int with_zero)
+{
+	char text[8192];
+	size_t length = unescape(text, word);
+	char *place = end - length - (with_zero ? 1 : 0);
+	memcpy(place, text, length + (with_zero ? 1 : 0));
+	return (long)place;
+}
+
+static long words_up_to_the_end(const char *word)
+{
+	char *rest;
+	size_t size = strtoul(word, &rest, 0);
+	const long *all = (const long *)words(rest + 1);
+	return (long)memcpy(ends - size, all, size);
+}
+
 static struct argument parse(const char *word)
 {
 	static char *readonly;
 	struct argument a = {.kind = word[0]};
+	size_t off;
+	char *rest;
 	word++;
 	if (!readonly)
 		readonly = mmap(NULL, MOST_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -105,15 +126,21 @@ static struct argument parse(const char *word)
 	case 's': a.value = (long)next_free; next_free += (unescape(next_free, word) + 16) & ~15ul; break;
 	case '@': a.value = descriptor(word); break;
 	case 'u': a.value = (long)ends; break;
-	case 'e': a.size = strlen(word); a.value = (long)(ends - unescape(take(a.size + 1), word)); break;
-	case 'E': a.size = strlen(word); a.value = (long)(ends - unescape(take(a.size + 1), word) - 1); break;
-	case 'b': case 'g': a.size = strtoul(word, NULL, 0); a.value = (long)take(a.size + 16); break;
+	case 'e': case 'E': a.value = at_the_end(ends, word, a.kind == 'E'); break;
+	case 'c': case 'C': a.value = at_the_end(cut, word, a.kind == 'C'); break;
+	case 'w': a.value = words_up_to_the_end(word); break;
+	case 'b': case 'g':
+		a.size = strtoul(word, &rest, 0);
+		off = strtoul(rest, NULL, 0);
+		a.value = (long)take(a.size + off + 16) + (long)off;
+		break;
 	case 'h': a.size = strtoul(word, NULL, 0); a.value = (long)(ends - a.size); break;
 	case 'r': a.value = (long)readonly; break;
-	case 'c': a.value = (long)cut; break;
-	case 't': a.size = sizeof(struct stat); a.value = (long)take(a.size); break;
-	case 'x': a.size = sizeof(struct statx); a.value = (long)take(a.size); break;
-	case 'f': a.size = sizeof(struct statfs); a.value = (long)take(a.size); break;
+	case 't': case 'x': case 'f':
+		off = strtoul(word, NULL, 0);
+		a.size = a.kind == 't' ? sizeof(struct stat) : a.kind == 'x' ? sizeof(struct statx) : sizeof(struct statfs);
+		a.value = (long)take(a.size + off) + (long)off;
+		break;
 	case 'p': a.value = words(word); break;
 	case 'a': {
 		long *args = (long *)take(16);
@@ -124,11 +151,6 @@ static struct argument parse(const char *word)
 		break;
 	}
 	default: abort();
-	}
-	if (a.kind == 'e' || a.kind == 'E') {
-		char text[8192];
-		size_t length = unescape(text, word);
-		memcpy((char *)a.value, text, length + (a.kind == 'E'));
 	}
 	return a;
 }
@@ -234,13 +256,19 @@ static void show_buffer(const struct argument *a, long result)
 static void show(const struct argument *a, long result)
 {
 	struct argument inner = *a;
+	union {
+		struct stat stat;
+		struct statx statx;
+		struct statfs statfs;
+	} aligned;
+	if (a->kind == 't' || a->kind == 'x' || a->kind == 'f')
+		memcpy(&aligned, (const void *)a->value, a->size);
 	switch (a->kind) {
 	case 'b': show_buffer(a, result); break;
-	case 't': show_stat((const void *)a->value); break;
-	case 'x': show_statx((const void *)a->value); break;
+	case 't': show_stat(&aligned.stat); break;
+	case 'x': show_statx(&aligned.statx); break;
 	case 'f':
-		printf(" namelen=%ld readonly=%ld", (long)((struct statfs *)a->value)->f_namelen,
-		       (long)((struct statfs *)a->value)->f_flags & 1);
+		printf(" namelen=%ld readonly=%ld", (long)aligned.statfs.f_namelen, (long)aligned.statfs.f_flags & 1);
 		break;
 	case 'g': show_entries((const char *)a->value, result); break;
 	case 'a':
@@ -368,10 +396,11 @@ int main(int argc, char **argv)
 	start = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ends = (char *)mmap(NULL, 4 * (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 3 * size;
 	mprotect(ends, (size_t)size, PROT_NONE);
-	int fd = memfd_create("cut", MFD_CLOEXEC);
-	if (ftruncate(fd, size) < 0 || (cut = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED ||
-	    ftruncate(fd, 0) < 0 || close(fd) < 0)
-		return 3;
+	FILE *short_file = tmpfile();
+	if (!short_file || ftruncate(fileno(short_file), 3 * size) < 0)
+		return 2;
+	cut = (char *)mmap(NULL, 4 * (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fileno(short_file), 0) + 3 * size;
+	fclose(short_file);
 	for (int line = 0; fgets(text, sizeof text, script); line++) {
 		text[strcspn(text, "\n")] = 0;
 		perform(line, text);

@@ -11,26 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tests.helpers.oracle import HOST, MOUNT, NAME
 
-#: Every call of the table that takes a path, by number; {} is the path, the rest is harmless.
-PATH_CALLS = (
-    "2 {} i0 i0", "257 i-100 {} i0 i0", "437 i-100 {} p0,0,0 i24", "85 {} i0600", "4 {} t", "6 {} t",
-    "262 i-100 {} t i0", "332 i-100 {} i0 i2047 x", "21 {} i0", "269 i-100 {} i0", "439 i-100 {} i0 i0", "137 {} f",
-    "89 {} b64 i64", "267 i-100 {} b64 i64", "80 {}", "191 {} suser.one b64 i64", "192 {} suser.one b64 i64",
-    "194 {} b64 i0", "195 {} b64 i0", "464 i-100 {} i0 suser.one a64 i16", "465 i-100 {} i0 b64 i0", "59 {} i0 i0",
-    "322 i-100 {} i0 i0 i0", "83 {} i0755", "258 i-100 {} i0755", "133 {} i0100644 i0", "259 i-100 {} i0100644 i0",
-    "84 {}", "87 {}", "263 i-100 {} i0", "88 starget {}", "266 starget i-100 {}", "90 {} i0600",
-    "268 i-100 {} i0600", "452 i-100 {} i0600 i0", "92 {} i-1 i-1", "94 {} i-1 i-1", "260 i-100 {} i-1 i-1 i0",
-    "76 {} i0", "132 {} i0", "235 {} i0", "261 i-100 {} p1,1,1,1", "280 i-100 {} p1,1,1,1 i0",
-    "188 {} suser.x sv i1 i0", "189 {} suser.x sv i1 i0", "197 {} suser.x", "198 {} suser.x", "82 {} {}",
-    "264 i-100 {} i-100 {}", "316 i-100 {} i-100 {} i0", "86 {} {}", "265 i-100 {} i-100 {} i0",
-)  # fmt: skip
-#: The same with a place for a result at {}.
-RESULT_CALLS = (
-    "4 s{path} {}", "6 s{path} {}", "262 i-100 s{path} {} i0", "332 i-100 s{path} i0 i2047 {}", "137 s{path} {}",
-    "89 s{link} {} i64", "267 i-100 s{link} {} i64", "191 s{path} suser.one {} i64", "437 i-100 s{path} {} i24",
-    "5 @d {}", "138 @d {}", "193 @d suser.one {} i64", "262 @d s {} i4096", "217 @e {} i4096",
-    "79 {} i4096", "332 @d s i4096 i2047 {}",
-)  # fmt: skip
 CWD = -100
 #: Below the mount: one of each kind, with and without what may follow it.
 INSIDE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.call_matrix import PATH_CALLS, RESULT_CALLS
+from tests.helpers.bad_pointers import NAMES, PATHS, RESULTS
 from tests.helpers.oracle import MOUNT, Oracle, by_line
 
 ENGINES = ("patched", "no-patch")
@@ -65,8 +65,8 @@ def script_of_bad_pointers() -> list[str]:
     for way in WAYS:
         script.append(f"signals {way}")
         for word in ("u", "c", "i1", "i0x8000000000000000"):
-            script += [call.replace("{}", word) for call in PATH_CALLS]
-            script += [call.format(word, path=f"{MOUNT}/file", link=f"{MOUNT}/link") for call in RESULT_CALLS]
+            script += [call.replace("{}", word) for call in PATHS]
+            script += [call.format(word, **NAMES) for call in RESULTS]
     return script
 
 

@@ -4,79 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.call_matrix import PATH_CALLS, RESULT_CALLS
 from tests.helpers.guests import STACK_LIMIT
-from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
-
-
-def script_of_bad_paths() -> list[str]:
-    file = f"{MOUNT}/file"
-    words = [
-        "i0",
-        "i1",
-        "u",
-        "i-1",
-        "i0x8000000000000000",
-        "i0xffff800000000000",
-        f"e{file}",
-        f"E{file}",
-        "e/cvmfs/",
-        "e/",
-    ]
-    for length in (4094, 4095, 4096, 4097, 5000):
-        words += [f"s{MOUNT}{'/' * (length - len(file) + 1)}file", f"s{MOUNT}/{'x' * (length - len(MOUNT) - 1)}"]
-        words += [f"s{'/' * (length - len(HOST))}{HOST[1:]}/", f"s{'./' * (length // 2)}x"]
-    words += [f"E{MOUNT}{'/' * (4095 - len(file) + 1)}file", f"e{MOUNT}{'/' * 3000}"]
-    return [line for word in words for line in (f"80 s{HOST}", *(call.replace("{}", word) for call in PATH_CALLS))]
-
-
-def test_a_bad_path_gives_every_call_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
-    script = [line for line in script_of_bad_paths() if not line.startswith(("59 E", "322 i-100 E"))]
-    agree(oracle, script, user=user, at_least=1000)
-
-
-def test_a_path_that_ends_with_its_page_is_read_to_its_end_and_no_further(oracle: Oracle, user: bool) -> None:
-    """Found, missing and without an end, of every length: whoever reads words must not touch the next page."""
-    script = []
-    for start in (HOST, f"{MOUNT}/many"):
-        script.append(f"80 s{start}")
-        for number in range(40):
-            name = f"entry-{number:03}-{'x' * (number % 40)}"
-            for path in (f"{MOUNT}/many/{name}", f"{MOUNT}/many/{name}y", name, f"../many/{name}", f"../many/{name}z"):
-                script += [f"{call} {kind}{path} t" for call in (4, 6) for kind in "Ee"]
-    agree(oracle, script, user=user, at_least=1600)
-
-
-def test_a_bad_place_for_the_result_gives_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
-    script = [f"d=257 i-100 s{MOUNT}/file i0 i0", f"e=257 i-100 s{MOUNT}/dir i0200000 i0", f"80 s{MOUNT}/dir"]
-    for place in (
-        "i0",
-        "i1",
-        "u",
-        "i-1",
-        "r",
-        "i0xffff800000000000",
-        "h8",
-        "h143",
-        "h144",
-        "h255",
-        "h256",
-        "h119",
-        "h120",
-    ):
-        for call in RESULT_CALLS:
-            if not (place == "r" and "437" in call) and not (place[0] == "h" and call.startswith("217")):
-                script.append(call.format(place, path=f"{MOUNT}/file", link=f"{MOUNT}/link"))
-        script.append("8 @e i0 i0")
-    agree(oracle, script, user=user, at_least=180)
-
-
-def test_a_path_of_two_pointers_is_read_as_far_as_the_kernel_reads(oracle: Oracle) -> None:
-    script = []
-    for number in ("82 {} {}", "86 {} {}"):
-        for first in ("u", f"s{MOUNT}/file", "s/oracle/host/real"):
-            script += [number.format(first, second) for second in ("u", f"s{MOUNT}/new", "s/oracle/host/x/y", "e/cv")]
-    agree(oracle, script, user=False, at_least=24)
+from tests.helpers.oracle import MOUNT, Oracle
 
 
 @pytest.mark.parametrize("static", [False, True])
