@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -205,3 +206,24 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     code = "import sys, hepwrap.cache.memory; print(*({'psutil', 'requests', 'concurrent.futures'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_free_memory_is_the_kernels_word(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemFree:  2 kB\nMemAvailable:     7 kB\nBuffers: 1 kB\n")
+    assert budget.free_memory(str(tmp_path / "meminfo")) == 7 * 1024
+
+
+@pytest.mark.parametrize("text", ["MemTotal: 9 kB\n", "", "MemAvailable: much\n", None])
+def test_where_the_kernel_does_not_say_it_psutil_works_it_out(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "meminfo").write_text(text)
+    assert budget.free_memory(str(tmp_path / "meminfo")) > 1 << 20
+
+
+def test_nothing_has_to_be_imported_while_memory_is_tight() -> None:
+    code = (
+        "import sys; from hepwrap.cache.budget import JobBudget\n"
+        "JobBudget().bytes_allowed(); print('psutil' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
