@@ -77,8 +77,17 @@ static const char *advice(int64_t code)
     }
 }
 
+/* Whoever has been killed meanwhile failed at everything, and of that there is nothing to say. */
+static bool is_gone(const struct injection *in)
+{
+    struct user_regs_struct regs;
+    return ptrace(PTRACE_GETREGS, in->owner->id, NULL, &regs) < 0;
+}
+
 bool inject_refuse(struct injection *in, const char *what, int64_t code)
 {
+    if (is_gone(in))
+        return true;
     snprintf(in->tracer->failure, sizeof in->tracer->failure, "process %d cannot be served: %s: %s; %s", in->owner->id,
              what, strerror((int)-code), advice(code));
     return false;

@@ -30,6 +30,7 @@ struct injection {
 bool inject_call(struct injection *in, then_do *then, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 int64_t inject_result(const struct user_regs_struct *regs); /* of that call */
 bool inject_map(struct injection *in); /* the image, whose descriptor is in->fd */
+/* false, and why stands in tracer->failure; true where the task has been killed. */
 bool inject_refuse(struct injection *in, const char *what, int64_t code);
 
 /* gift.c: a descriptor of the image through a pair of sockets. */
