@@ -300,9 +300,9 @@ def test_orphans_of_the_command_go_where_orphans_go(both: Launches) -> None:
     program = (
         "import os, sys, time\n"
         "if os.fork() == 0:\n"
-        "    me = os.getppid()\n"
+        "    middle = os.getpid()\n"
         "    if os.fork() == 0:\n"
-        "        while os.getppid() not in (1,) and os.path.exists(f'/proc/{me}'): time.sleep(0.01)\n"
+        "        while os.getppid() == middle: time.sleep(0.01)\n"
         "        print(open(f'/proc/{os.getppid()}/comm').read().strip(), flush=True)\n"
         "    os._exit(0)\n"
         "os.wait()\n"
