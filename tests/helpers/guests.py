@@ -36,7 +36,7 @@ class Guests:
         source = SOURCES / f"{name}.c"
         text = source.read_text()
         flags = BARE_FLAGS if BARE_MARK in text else (*FLAGS, *(("-static",) if static else ()))
-        target = self.directory / f"{name}{'-static' if static else ''}"
+        target = self.directory / f"{name}-{Path(self.compiler).name}{'-static' if static else ''}"
         if not target.exists():
             self._compile(source, flags, target)
         return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from hepwrap.interpose.plans import FIRST_LOOK, LEAST
 from tests.helpers.launches import PYTHON
 from tests.helpers.programs import Pair, script
 
+#: Seconds after which a program is believed to stay what it is, and some more.
+SETTLED = 2.5
 #: So often that the room of former execs is used again, and much more often.
 MANY = (FIRST_LOOK + 8, 3 * FIRST_LOOK)
 #: Executes argv[3:] as often as argv[1] says, from as many names as argv[2] says.
@@ -44,8 +47,10 @@ os.unlink(place)
 
 @pytest.fixture
 def own(pair: Pair, desk: Path) -> Path:
-    """A host program with a virtual interpreter."""
+    """A host program with a virtual interpreter, so old that it need not be copied anew each time."""
     shutil.copy2(pair.published.tree / "bin/told-by-own-loader", desk / "own")
+    while time.time() - (desk / "own").stat().st_ctime < SETTLED:
+        time.sleep(0.1)
     return desk / "own"
 
 
