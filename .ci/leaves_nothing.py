@@ -22,8 +22,8 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 #: Seconds in which processes may still end.
 PATIENCE = 10.0
-#: Where nothing new may stand: what is temporary is elsewhere, and no test writes to the home of who runs it.
-PLACES = ("/*", "/dev/shm/*", "/tmp/.hepwrap-*", "/var/tmp/.hepwrap-*", "~/.*/hepwrap", "~/.local/*/hepwrap")
+#: Where nothing new may stand: what is temporary is elsewhere.  (What users keep in their homes is theirs.)
+PLACES = ("/*", "/dev/shm/*", "/tmp/.hepwrap-*", "/var/tmp/.hepwrap-*")
 #: What others leave in the temporary directory, on purpose.
 KEPT = ("pytest-of-*",)
 
