@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from hepwrap.cache import cgroup, descriptors
+from hepwrap.records import dataclass
 
 #: One part in SHARE of what is free.
 SHARE = 4

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from hepwrap.records import dataclass
 
 #: The text of a file, None where there is no such file.
 Read = Callable[[str], str | None]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
+
+from hepwrap.records import dataclass
 
 Key = TypeVar("Key", bound=Hashable)
 

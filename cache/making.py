@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 from hepwrap.cache import parts as filling
@@ -17,6 +16,7 @@ from hepwrap.cache.parts import Part
 from hepwrap.cache.sealed import MemoryFile
 from hepwrap.errors import FetchFailed
 from hepwrap.fetchers.fetcher import Fetcher
+from hepwrap.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

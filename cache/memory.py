@@ -15,14 +15,15 @@ that somebody may be waiting for room which the evicting thread is about to give
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from hepwrap.cache import sealed
+from hepwrap.cache.aside import LARGEST, Aside
 from hepwrap.cache.budget import Budget
 from hepwrap.cache.eviction import Allowed, Ledger, Use
 from hepwrap.cache.inflight import Inflight
@@ -34,6 +35,7 @@ from hepwrap.cache.sealed import MemoryFile
 from hepwrap.cache.turns import Turns
 from hepwrap.errors import FetchFailed, NoRoom
 from hepwrap.fetchers.fetcher import Fetcher
+from hepwrap.records import dataclass
 
 __all__ = ["MemoryCounters", "MemoryFile", "MemoryFiles", "Part"]
 
@@ -54,6 +56,8 @@ class MemoryCounters:
     made: int = 0
     failed: int = 0
     evicted: int = 0
+    #: Files made of a content that was kept when they were evicted, so that nothing was fetched.
+    revived: int = 0
     #: Bytes and files held, and the most bytes there ever were.
     bytes_held: int = 0
     files_held: int = 0
@@ -83,6 +87,7 @@ class MemoryFiles:
         self._changed = threading.Condition()
         self._files: dict[Hashable, MemoryFile] = {}
         self._ledger: Ledger[Hashable] = Ledger()
+        self._aside = Aside()
         self._turns = Turns()
         self._closed = False
 
@@ -149,6 +154,7 @@ class MemoryFiles:
         """Evict down to what the budget allows by now; the number of files that left.  For a timer to call."""
         with self._changed:
             leaving = self._leave(self._ledger.shrink(self._allowed(), self._look))
+            self._aside.shrink(self._room())
         self._close_all(leaving)
         return len(leaving)
 
@@ -163,6 +169,7 @@ class MemoryFiles:
             leaving = list(self._files.values())
             self._files.clear()
             self._ledger = Ledger()
+            self._aside.shrink(0)
             self._count_held()
             self._changed.notify_all()
         self._close_all(leaving)
@@ -177,8 +184,10 @@ class MemoryFiles:
         recipe.check()
         leaving = self._admit(recipe.key, recipe.size)
         try:
+            revived = self._revived(recipe)
+            self._set_aside(leaving)
             self._close_all(leaving)
-            file = self._make_with_room(recipe)
+            file = self._make_with_room(revived)
         except BaseException:
             self._abandon(recipe.key)
             raise
@@ -218,6 +227,7 @@ class MemoryFiles:
                         leaving = self._ledger.admit(key, size, self._allowed(), self._look)
                         if leaving is not None:
                             self._turns.go(ticket)
+                            self._aside.shrink(self._room())
                             return self._leave(leaving)
                     self._changed.wait(LOOK_AGAIN)
             finally:
@@ -248,6 +258,7 @@ class MemoryFiles:
     def _relieve(self) -> int:
         with self._changed:
             leaving = self._leave(self._ledger.relieve(self._look))
+            self._aside.shrink(self._aside.bytes // 2)
         self._close_all(leaving)
         return len(leaving)
 
@@ -259,6 +270,19 @@ class MemoryFiles:
 
     def _allowed(self) -> Allowed:
         return Allowed(self._budget.bytes_allowed(), self._budget.descriptors_allowed())
+
+    def _room(self) -> int:
+        """Bytes that no file takes, and none that is being made."""
+        return self._budget.bytes_allowed() - self._ledger.held - self._ledger.making
+
+    def _revived(self, recipe: Recipe | Writing) -> Recipe | Writing:
+        """The recipe, or its content where that was kept.  What is written by others may have changed meanwhile."""
+        with self._changed:
+            content = self._aside.take(recipe.key) if isinstance(recipe, Recipe) else None
+            if content is None:
+                return recipe
+            self.counters.revived += 1
+        return Writing(recipe.key, recipe.name, recipe.size, partial(sealed.write_all, data=content, offset=0))
 
     def _look(self, key: Hashable) -> Use:
         file = self._files[key]
@@ -280,6 +304,15 @@ class MemoryFiles:
             raise FetchFailed("the memory files are closed: the launch is ending")
 
     # Outside of the lock.
+
+    def _set_aside(self, leaving: Iterable[MemoryFile]) -> None:
+        """Keep the contents of those that leave where there is memory: then it was their descriptor that was wanted."""
+        for file in leaving:
+            if file.size > min(LARGEST, self._room()):
+                continue
+            with contextlib.suppress(OSError, MemoryError), self._changed:
+                if not self._closed and file.key not in self._files:
+                    self._aside.put(file.key, sealed.read_all(file), self._room())
 
     def _close_all(self, leaving: Iterable[MemoryFile]) -> None:
         """Withdraw, then close.  Every descriptor is closed; the first error of `on_evict` is raised after that."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from hepwrap.cache import inflate
@@ -16,6 +15,7 @@ from hepwrap.cache.inflight import Inflight
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, FetchFailed, HepwrapError
 from hepwrap.fetchers.fetcher import Fetcher
+from hepwrap.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

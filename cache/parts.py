@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from hepwrap.cache.objects import ObjectRef
 from hepwrap.errors import CorruptObject
+from hepwrap.records import dataclass
 
 #: Threads that help one asker, and all askers together.  Each holds one object: chunks are 4 to 16 MiB.
 HELPERS_EACH = 7

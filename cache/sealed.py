@@ -10,7 +10,8 @@ import fcntl
 import os
 import signal
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+from hepwrap.records import dataclass
 
 #: From linux/memfd.h, since Linux 6.3: the file may be executed, said openly.
 MFD_EXEC = 0x10
@@ -72,6 +73,11 @@ def seal(fd: int, key: Hashable) -> MemoryFile:
         os.close(fd)
     status = os.fstat(kept)
     return MemoryFile(key, kept, status.st_size, status.st_dev, status.st_ino)
+
+
+def read_all(file: MemoryFile) -> bytes:
+    """Its content.  Raises OSError."""
+    return os.pread(file.fd, file.size, 0)
 
 
 def last_read(file: MemoryFile) -> int:

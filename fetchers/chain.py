@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from random import Random
 
 from hepwrap.errors import FetchFailed, MissingObject, Untrusted
 from hepwrap.fetchers.failover import Failover
 from hepwrap.fetchers.fetcher import Check, FetchCounters, Fetcher
 from hepwrap.fetchers.tally import Tally
+from hepwrap.records import as_mapping
 
 
 class ChainFetcher:
@@ -31,7 +31,7 @@ class ChainFetcher:
     def counters(self) -> FetchCounters:
         """The sums over all fetchers, as they are now."""
         rows = [self._tally.counters, *(fetcher.counters for fetcher in self._fetchers.values())]
-        names = [each.name for each in fields(FetchCounters)]
+        names = as_mapping(self._tally.counters)
         return FetchCounters(**{name: sum(getattr(row, name) for row in rows) for name in names})
 
     def fetch(self, name: str, *, limit: int, check: Check | None = None, fresh: bool = False) -> bytes:

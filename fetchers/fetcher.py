@@ -7,8 +7,9 @@ and the fetcher only knows that bytes which fail it are to be asked for again, e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from hepwrap.records import dataclass
 
 #: Raises `hepwrap.errors.Untrusted` where the bytes are not what was asked for.
 Check = Callable[[bytes], None]

@@ -7,7 +7,6 @@ make things slow, so a bad one is left aside and the configured order stays.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Sequence
 from random import Random
 from urllib.parse import quote, urlsplit
@@ -28,7 +27,9 @@ def url(server: str, token: str, servers: Sequence[str]) -> str:
 
 def token(template: str, proxy: str) -> str:
     """Who is asking: the administrator's name for the site, else the proxy's host, else anybody."""
-    return template or (str(uuid.uuid4()) if proxy == DIRECT else urlsplit(proxy).hostname or "none")
+    from uuid import uuid4
+
+    return template or (str(uuid4()) if proxy == DIRECT else urlsplit(proxy).hostname or "none")
 
 
 def parse(answer: bytes, count: int) -> list[int] | None:

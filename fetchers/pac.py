@@ -6,10 +6,7 @@ network, so they run in a process of their own with limits (`pac_child`), never 
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
@@ -37,7 +34,9 @@ def wanted(groups: Groups) -> bool:
 
 def require_interpreter() -> None:
     """ConfigurationError, in one sentence, where no JavaScript interpreter is installed."""
-    if importlib.util.find_spec("pypac") is None:
+    from importlib.util import find_spec
+
+    if find_spec("pypac") is None:
         raise ConfigurationError(
             "proxy 'auto' needs a JavaScript interpreter and none is installed; "
             "install the Python package pypac, or name the proxies in CVMFS_HTTP_PROXY or --proxy"
@@ -105,6 +104,9 @@ def _ask(script: str, servers: Sequence[str], evaluate: Evaluate) -> Groups:
 
 def run_in_child(script: str, url: str, host: str, *, cpu_seconds: int = 5) -> str:
     """FindProxyForURL(url, host) of `script`, by `python -m hepwrap.fetchers.pac_child`; Fault where it fails."""
+    import json
+    import subprocess
+
     question = json.dumps({"script": script, "url": url, "host": host, "cpu_seconds": cpu_seconds}).encode()
     command = [sys.executable, "-I", "-m", "hepwrap.fetchers.pac_child"]
     try:

@@ -7,18 +7,20 @@ scheme; see docs/adding-a-fetcher.md).  The only module of this room that knows 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hepwrap.errors import ConfigurationError
 from hepwrap.fetchers.chain import ChainFetcher
 from hepwrap.fetchers.fetcher import Fetcher
 from hepwrap.fetchers.names import without_password
 from hepwrap.fetchers.walk import silent
+from hepwrap.records import replace
 from hepwrap.settings import FetchSettings
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "hepwrap.fetchers"
 
@@ -86,6 +88,8 @@ def _factory(scheme: str, server: str, fqrn: str) -> Factory:
 
 
 def _third_parties() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
     return entry_points(group=GROUP)
 
 

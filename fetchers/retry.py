@@ -6,11 +6,11 @@ Pure: randomness is an argument and nothing here sleeps (format notes, section 1
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
 from hepwrap.fetchers.blame import Fault
+from hepwrap.records import dataclass
 
 T = TypeVar("T")
 

@@ -15,8 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from typing import Any
 
 import requests
@@ -28,6 +27,7 @@ from hepwrap.fetchers import reasons
 from hepwrap.fetchers.blame import Blame, Fault
 from hepwrap.fetchers.pace import Pace
 from hepwrap.fetchers.proxies import DIRECT
+from hepwrap.records import dataclass
 
 #: Bytes that status line and headers may have; what an error's body may have to be read for the connection's sake.
 HEADER_LIMIT = 256 * 1024
@@ -151,8 +151,9 @@ class Wire:
             try:
                 # Not the method of SSLSocket: it takes the TLS state away from the thread that reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                continue
+            except OSError:  # not connected: whoever is about to connect it shall not wait for that
+                with suppress(OSError):  # closed by now
+                    socket.socket.settimeout(sock, 0)
         self._adapter.close()
 
     def watch(self, sock: socket.socket) -> None:
@@ -171,8 +172,8 @@ class Wire:
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             sock = _Socket(family, kind, protocol)
             try:
-                self.watch(sock)
                 sock.settimeout(max(0.001, (deadline - time.monotonic()) / (len(addresses) - index)))
+                self.watch(sock)
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.settimeout(timeout)

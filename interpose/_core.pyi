@@ -2,42 +2,46 @@
 
 from collections.abc import Callable
 
+#: slot, task, why, call, arguments, two bases, two paths, start, argv, socket (see hepwrap.interpose.question).
+Raw = tuple[
+    int,
+    int,
+    int,
+    int,
+    tuple[int, ...],
+    int,
+    int,
+    bytes | None,
+    bytes | None,
+    bytes | None,
+    tuple[int, ...] | None,
+    int,
+]
+
 class Tracer:
     def __new__(
         cls, index_address: int, image_fd: int, base: int, at_exit: Callable[[], None] | None, patching: bool
     ) -> Tracer: ...
     def attach(self, pid: int) -> None: ...
     def run(self) -> int: ...
-    def next(
-        self,
-    ) -> (
-        tuple[
-            int,
-            int,
-            int,
-            int,
-            tuple[int, ...],
-            int,
-            int,
-            bytes | None,
-            bytes | None,
-            bytes | None,
-            tuple[int, ...] | None,
-            int,
-        ]
-        | None
-    ): ...
+    def next(self) -> Raw | None: ...
     def counters(self) -> dict[str, int]: ...
     def failure(self) -> str: ...
 
 def image() -> bytes: ...
 def map_world(fd: int, window: int) -> int: ...
+def is_subreaper() -> bool: ...
 def allow_tracer(pid: int) -> None: ...
-def execute(base: int, path: bytes, argv: list[bytes], environment: list[bytes]) -> int: ...
+def enter(base: int) -> None: ...
+def execute(path: bytes, argv: list[bytes], environment: list[bytes]) -> int: ...
 def drop_capabilities(keep: int = 0) -> None: ...
 def rows() -> list[tuple[str, int, str, int, int]]: ...
 def displaced_length(behind: bytes) -> int:
-    """Bytes behind a call that patching would move: whole instructions, 3 to 8 bytes; 0: it does not know them."""
+    """Bytes of the instruction behind a call that patching would move, 3 to 6; 0: it does not know it."""
 
-def makes_only(before: bytes, number: int) -> bool:
-    """Does the site always make call `number`?  `before`: the 5 bytes before it; any other length is a ValueError."""
+def front_length(before: bytes, number: int, stack: bytes, at: int = 0) -> int:
+    """How far in front of a call of `number` an instruction of 5 bytes stands that may become a jump; 0: none is known.
+
+    `before`: the 33 bytes in front of the call; `stack`: the 128 at its stack pointer; else a ValueError.  `at`: the
+    call's address, where the jump must lie in one line of the cache.
+    """

@@ -14,9 +14,10 @@ from functools import partial
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError, InvalidOperation, NoAttribute, NotFound, PathError
 from hepwrap.interpose.question import Question
+from hepwrap.interpose.refusing import refusal
 from hepwrap.interpose.task import TaskHost, credentials_of
 from hepwrap.interpose.world import World
-from hepwrap.interpose.writing import verdict_on_two, verdict_on_write
+from hepwrap.interpose.writing import place_of, verdict_on_address, verdict_on_two, verdict_on_write
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
 from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only, owns
@@ -26,7 +27,8 @@ from hepwrap.vfs.rules import AS_EVER
 NATIVE = target(_index.TARGET_NATIVE)
 #: Flags of open(2) that say more than "read it", as far as they matter to who may.
 NOT_PLAINLY_READ = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_PATH | os.O_NOATIME | (os.O_TMPFILE & ~os.O_DIRECTORY)
-CHROOT = 161
+#: inotify_add_watch and fanotify_mark want to be allowed to read; where IN_ONLYDIR and FAN_MARK_ONLYDIR stand.
+WATCHERS = {254: (2, 0x01000000), 301: (1, 8)}
 
 #: A target and, where it is TARGET_DATA, the data.
 Answer = tuple[int, bytes | None]
@@ -55,10 +57,13 @@ class Way:
             return path
         path = path.lstrip(b"/")
         if self.start_node is not None:
-            return self.start_node.path + b"/" + path if path else self.start_node.path
+            return self.start_node.key + b"/" + path if path else self.start_node.path
         if start is None or not start.startswith(b"/") or start.endswith(b" (deleted)"):
             return None
-        whole = start + b"/" + path
+        seen = self.world.resolver.seen(start)
+        if seen is None:
+            return None
+        whole = seen.shown.rstrip(b"/") + b"/" + path
         return whole if len(whole) <= PATH_BYTES else None  # the limit is on what the caller gave
 
     @property
@@ -71,7 +76,7 @@ class Way:
             return None
         if not self.path.startswith(b"/") and self._base and not self.world.book.is_searched(self._base):
             return None
-        prefix = self.world.resolver.mounts.prefix
+        prefix = self.world.resolver.mounts.begin
         below = self.absolute.startswith(prefix) and self.absolute[len(prefix) : len(prefix) + 1] in (b"", b"/")
         return self.absolute if below else None
 
@@ -102,7 +107,7 @@ class Way:
         if self.start_node is not None:
             return path, self.start_node
         if rules != AS_EVER and self._start is not None:
-            return path, HostPath(self._start)
+            return path, self.world.resolver.seen(self._start)
         return self.absolute, None
 
 
@@ -146,8 +151,10 @@ def on_host(world: World, way: Way, question: Question, place: HostPath, univers
     host has a /cvmfs it may not fail, and only what nobody in this job can change is written down.
     """
     home = world.home
-    if place.path == way.absolute and way.key is None:
-        settled = home.has_prefix and question.rules == AS_EVER and way.path == place.path
+    if not home.has_prefix and not question.rules.scoped and (way.path == way.absolute or place.path != way.absolute):
+        world.book.enter_missing(way.host.missing_part(place.path))
+    if place.path == way.absolute:
+        settled = way.key is None and home.has_prefix and question.rules == AS_EVER and way.path == place.path
         if settled and way.host.root == home.root and home.is_settled(place.path):
             world.book.enter(place.path, question.follow, NATIVE)
         return NATIVE
@@ -282,6 +289,8 @@ def names_directory(way: Way) -> bool:
             return False
         try:
             directory = way.beside(above + b"/." if above else b"/" if path.startswith(b"/") else b".").resolve(True)
+            if path != bare and place_of(way.world, way).is_top:
+                return True
             if directory is None or not isinstance(directory.target, Node) or path != bare:
                 return directory is not None and isinstance(directory.target, Node)
             found = way.beside(bare).resolve(False)
@@ -339,13 +348,26 @@ def on_change_by_descriptor(world: World, question: Question) -> Answer:
 
 def on_stand_in(world: World, question: Question) -> Answer:
     """Calls that need an object of the kernel's, whatever it is."""
-    done, _, at = answer_path(world, question)
+    done, node, at = answer_path(world, question)
     if done:
         return done
-    if question.number == CHROOT:  # an empty directory would be no root to live in
-        return target_errno(errno.EPERM), None
+    assert node is not None
+    if question.number in WATCHERS:
+        place, only_directories = WATCHERS[question.number]
+        if question.arguments[place] & only_directories and not node.entry.is_dir:
+            return target_errno(errno.ENOTDIR), None
+        access(node.mount.attributes(node.entry), credentials_of(question.task), R_OK)
     world.stand_in(at)
     return target(_index.TARGET_INODE, at), None
+
+
+def on_refused(world: World, question: Question) -> Answer:
+    """Calls that need a mount or a device: nothing of ours is one."""
+    done, node, _ = answer_path(world, question, seen_only=True)
+    if done:
+        return done
+    assert node is not None
+    return target_errno(refusal(question, node)), None
 
 
 def on_list(world: World, question: Question) -> Answer:
@@ -370,10 +392,14 @@ def on_get_attribute(world: World, question: Question) -> Answer:
     done, node = attributed(world, question)
     if done or node is None:
         return done or (target_errno(errno.ENODATA), None)
+    name = question.second_path or b""
+    if name.startswith(b"system."):  # as foreign_attribute() of runtime/names.h
+        return target_errno(errno.EOPNOTSUPP), None
     magic = world.magic(node.mount)
     if magic is None:
-        raise NoAttribute("/cvmfs itself has no attributes")
-    name = question.second_path or b""
+        if name == world.launch_attribute[0]:
+            return target(_index.TARGET_DATA), world.launch_attribute[1]
+        raise NoAttribute("/cvmfs itself has no such attribute")
     if name.startswith(b"user."):  # xattr_permission(): theirs is the content's protection
         if not (node.entry.is_file or node.entry.is_dir):
             raise NoAttribute(f"{os.fsdecode(node.path)} is of a kind that has no such attributes")
@@ -404,6 +430,12 @@ def on_two(world: World, question: Question) -> Answer:
     return verdict_on_two(world, question, old, new), None
 
 
+def on_address(world: World, question: Question) -> Answer:
+    """bind, connect: the path in a socket's address."""
+    way = Way(world, question, question.path, question.base, question.start)
+    return verdict_on_address(world, question, way), None
+
+
 def on_unknown(world: World, question: Question) -> Answer:
     """A call that no handler here is for."""
     del world
@@ -411,7 +443,7 @@ def on_unknown(world: World, question: Question) -> Answer:
 
 
 HANDLERS: dict[str, Callable[[World, Question], Answer]] = {
-    "open": on_open, "openat2": on_open, "creat": on_open,
+    "open": on_open, "openat2": on_open, "open_tree": on_open, "creat": on_open,
     "stat": on_attributes, "lstat": on_attributes, "newfstatat": on_attributes, "statx": on_attributes,
     "readlink": on_attributes, "readlinkat": on_attributes, "statfs": on_attributes,
     "access": on_access, "faccessat": on_access, "faccessat2": on_access,
@@ -421,5 +453,6 @@ HANDLERS: dict[str, Callable[[World, Question], Answer]] = {
     "getxattrat": on_get_attribute,
     "listxattr": on_list_attributes, "llistxattr": on_list_attributes, "flistxattr": on_list_attributes,
     "listxattrat": on_list_attributes,
-    "write1": on_write, "write2": on_two,
+    "address": on_address, "refused": on_refused, "mounts": on_refused,
+    "entry": on_write, "write1": on_write, "write2": on_two,
 }  # fmt: skip

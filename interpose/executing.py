@@ -12,7 +12,6 @@ import os
 import stat
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hepwrap.cache.refusal import reraise_lack
 from hepwrap.errnos import errno_of
@@ -25,6 +24,7 @@ from hepwrap.interpose.plans import AskedAnew, Plans
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of
 from hepwrap.interpose.world import World
+from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import PLAN, target, target_errno
 from hepwrap.vfs.permissions import X_OK, access, common
@@ -134,6 +134,8 @@ class Executor:
             raise TooManyLinks(f"{os.fsdecode(name)} is a symbolic link")
         if found.target.entry.is_file:
             remember(self._world, way, question, found, self._world.book.inode(found.target))
+            if way.key is not None:
+                self._world.book.enter_name(way.key)
         return Program(name, found.target, b"", rerouted=True)
 
     def _head(self, program: Program, question: Question) -> bytes | None:

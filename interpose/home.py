@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from hepwrap.interpose.task import root_at, status_of
+from hepwrap.interpose.proc import root_at, status_of
 
 MAXIMUM_STEPS = 200
 
@@ -17,9 +17,9 @@ MAXIMUM_STEPS = 200
 class Home:
     """`prefix`: where the repositories appear.  Made in the helper, while it still has the rights of the launch."""
 
-    def __init__(self, prefix: bytes) -> None:
-        #: The host has a /cvmfs too: what the kernel finds there must not be believed.
-        self.has_prefix = os.path.lexists(prefix)
+    def __init__(self, prefix: bytes, *, has_root: bool = False) -> None:
+        #: The host has a /cvmfs too, or has another root than programs: what the kernel finds is not to be believed.
+        self.has_prefix = has_root or os.path.lexists(prefix)
         #: What `/` is to tasks that see the same mounts.
         self.root = root_at("/")
         self._job_may_change_all = _has_rights()

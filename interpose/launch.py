@@ -21,11 +21,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from hepwrap.errors import HepwrapError, LaunchError
 from hepwrap.interpose import _core, limits
+from hepwrap.records import dataclass
 
 EXIT_OURS, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
 #: What posix_spawn and shells search where PATH is not set (confstr _CS_PATH).
@@ -68,6 +68,11 @@ class Server(Protocol):
     @property
     def index_fd(self) -> int:
         """Descriptor of image and index."""
+        ...
+
+    @property
+    def start(self) -> bytes:
+        """Where the command starts, if not in the directory that we are in; else b""."""
         ...
 
     def serve(self, first: int, base: int, attached: Callable[[], None]) -> None:
@@ -139,7 +144,7 @@ def already_traced(tracer: int) -> str:
         name = f" ({file.read().strip()})"
     return (
         f"this process is traced already, by process {tracer}{name}, and can have one tracer only; "
-        "inside another launch, name all repositories with the outer hepwrap"
+        "run hepwrap without it"
     )
 
 
@@ -152,12 +157,7 @@ def occupy_standard_streams() -> None:
 
 def is_reaper() -> bool:
     """True where orphans come to this process: PID 1 of a namespace, or a child subreaper (prctl(2))."""
-    import ctypes
-
-    flag = ctypes.c_int(0)
-    pr_get_child_subreaper = 37
-    ctypes.CDLL(None).prctl(pr_get_child_subreaper, ctypes.byref(flag), 0, 0, 0)
-    return os.getpid() == 1 or bool(flag.value)
+    return os.getpid() == 1 or _core.is_subreaper()
 
 
 def become_minimal_init() -> int:
@@ -237,7 +237,9 @@ def helper_main(
         server = build_server(options)
         os.chdir("/")
         fds = array.array("i", [server.index_fd])
-        link.sendmsg([b"%d %d" % (os.getpid(), options.window)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        link.sendmsg(
+            [b"%d %d %s" % (os.getpid(), options.window, server.start)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+        )
         base = link.recv(64)
         if base:
             server.serve(launcher, int(base), lambda: release(link))
@@ -287,7 +289,8 @@ def become(command: list[str], environment: Mapping[str, str], link: socket.sock
         message, fd = receive(link)
         if fd is None:
             raise LaunchError("the helper sent no index")
-        helper, window = map(int, message.split())
+        helper, window = map(int, message.split(b" ", 2)[:2])
+        start = message.split(b" ", 2)[2]
         base = _core.map_world(fd, window)
         os.close(fd)
         _core.allow_tracer(helper)
@@ -298,7 +301,8 @@ def become(command: list[str], environment: Mapping[str, str], link: socket.sock
         fail(str(error), EXIT_OURS)
     except OSError as error:
         fail(f"the launch failed: {error}", EXIT_OURS)
-    execute(base, command, environment)
+    enter(base, start)
+    execute(command, environment)
 
 
 def candidates(command: bytes, environment: Mapping[str, str]) -> list[bytes]:
@@ -309,29 +313,33 @@ def candidates(command: bytes, environment: Mapping[str, str]) -> list[bytes]:
     return [directory + b"/" + command if directory else command for directory in path.split(b":")]
 
 
-def execute(base: int, command: list[str], environment: Mapping[str, str]) -> NoReturn:
-    """execvp(3) through the runtime; the exit code of failure is env(1)'s: 127 not found, 126 not executable."""
+def enter(base: int, start: bytes) -> None:
+    """From here on see what the command will see; and be in the directory `start`, where one is named."""
+    try:
+        _core.enter(base)
+    except OSError as error:
+        fail(f"the kernel takes no filter of system calls: {error.strerror}; {DOCTOR}", EXIT_OURS)
+    if start:
+        os.chdir(start)
+
+
+def execute(command: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """execvp(3); the exit code of failure is env(1)'s: 127 not found, 126 not executable."""
     argv = [os.fsencode(word) for word in command]
     variables = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
     restore_signals()
-    try:
-        worst = try_all(base, argv, variables, candidates(argv[0], environment))
-    except OSError as error:
-        fail(f"the kernel takes no filter of system calls: {error.strerror}; {DOCTOR}", EXIT_OURS)
+    worst = try_all(argv, variables, candidates(argv[0], environment))
     exit_code = EXIT_NOT_FOUND if worst == errno.ENOENT else EXIT_NOT_EXECUTABLE
     fail(f"{command[0]}: {os.strerror(worst)}", exit_code)
 
 
-def try_all(base: int, argv: list[bytes], variables: list[bytes], paths: Iterable[bytes]) -> int:
-    """Execute the first of `paths` that can be; returns only where none can: the errno that says most.
-
-    OSError where no exec could be tried.
-    """
+def try_all(argv: list[bytes], variables: list[bytes], paths: Iterable[bytes]) -> int:
+    """Execute the first of `paths` that can be; returns only where none can: the errno that says most."""
     worst = errno.ENOENT
     for path in paths:
-        code = _core.execute(base, path, argv, variables)
+        code = _core.execute(path, argv, variables)
         if code == errno.ENOEXEC:
-            code = _core.execute(base, b"/bin/sh", [b"/bin/sh", path, *argv[1:]], variables)
+            code = _core.execute(b"/bin/sh", [b"/bin/sh", path, *argv[1:]], variables)
         if code not in (errno.ENOENT, errno.ENOTDIR) or b"/" in argv[0]:
             worst = code
         if code not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):

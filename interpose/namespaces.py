@@ -5,9 +5,8 @@ Owns the reading of /proc/PID/uid_map and gid_map.  Must not know what anybody m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hepwrap.cache.refusal import reraise_lack
+from hepwrap.records import dataclass
 
 _NOBODY = (1 << 32) - 1
 

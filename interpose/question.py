@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from hepwrap.interpose import _core
+from hepwrap.records import dataclass
 from hepwrap.vfs.rules import AS_EVER, Rules
 
-REASON_STALE, REASON_GIVE = 1, 2
+REASON_STALE, REASON_GIVE, REASON_SHOW = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,7 @@ class Question:
     socket: int
 
     @classmethod
-    def of(
-        cls,
-        raw: tuple[int, int, int, int, tuple[int, ...], int, int, bytes | None, bytes | None, bytes | None,
-                   tuple[int, ...] | None, int],
-    ) -> Question:  # fmt: skip
+    def of(cls, raw: _core.Raw) -> Question:
         """From what `_core.Tracer.next` gives."""
         slot, task, why, *rest = raw
         rules = Rules.of(why >> 16 & 0xFFFF) if why >> 16 & 0xFFFF else AS_EVER

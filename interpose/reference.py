@@ -23,8 +23,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, TextIO
+
+from hepwrap.records import dataclass, field
 
 # From <linux/ptrace.h>; python-ptrace names only what is older.
 SEIZE, INTERRUPT, LISTEN, GET_SYSCALL_INFO = 0x4206, 0x4207, 0x4208, 0x420E

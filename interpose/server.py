@@ -1,6 +1,6 @@
 """The server: threads that take questions and answer them, until no task is left.
 
-Owns threads, the mailboxes' answers, and the account at the end.  Must not know what a path means (`answers`).
+Owns threads, the mailboxes, and the account at the end.  Must not know who answers what (`answering`).
 
     leader thread     drops capabilities (what programs may open in /proc/<server>/fd depends on the leader), waits
     tracer thread     ptrace, from the first attach to the last exit
@@ -15,20 +15,21 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hepwrap.cache.refusal import no_room
-from hepwrap.errnos import errno_of
-from hepwrap.errors import HepwrapError, LaunchError, PathError
+from hepwrap.errors import HepwrapError, LaunchError
 from hepwrap.interpose import _core, limits
-from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
-from hepwrap.interpose.executing import Executor, refused
-from hepwrap.interpose.handing import give
 from hepwrap.interpose.herald import Herald
-from hepwrap.interpose.question import REASON_GIVE, Question
-from hepwrap.interpose.world import World
+from hepwrap.interpose.home import Home
+from hepwrap.interpose.standins import StandIns
+from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import offset, target_errno, width
-from hepwrap.vfs.resolve import text
+
+if TYPE_CHECKING:
+    from hepwrap.interpose.answering import Answering
+    from hepwrap.interpose.world import World
+    from hepwrap.vfs.mounts import MountTable
 
 MOST_WORKERS = 512
 FIRST_WORKERS = 4
@@ -36,8 +37,16 @@ HOUSEKEEPING_SECONDS = 2.0
 REPORT_SECONDS = 2.0
 YAMA_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 CAP_SYS_PTRACE = 19
-#: What comes back when files and directories leave memory.
-GIVEN_BACK = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the first program finds when it starts, and what is looked at while the helper has the launch's rights."""
+
+    index: _index.Index
+    mounts: MountTable
+    standins: StandIns
+    home: Home
 
 
 class Server:
@@ -45,40 +54,56 @@ class Server:
 
     def __init__(
         self,
-        world: World,
+        ground: Ground,
+        make_world: Callable[[], World],
         herald: Herald,
         *,
         report: Callable[[Server], None],
         log: Callable[[str], None],
         complain: Callable[[str], None],
         warn: Callable[[str], None],
-        housekeeping: Callable[[], None] = lambda: None,
+        housekeeping: Callable[[Server], None] = lambda _server: None,
         patching: bool = True,
     ) -> None:
-        self.world, self._herald, self._report, self._log = world, herald, report, log
+        self.ground, self._make_world, self._herald, self._report, self._log = ground, make_world, herald, report, log
+        self.made_world: World | None = None
         self._complain, self._warn = complain, warn
         self._housekeeping = housekeeping
         self._patching = patching
+        self._directory = current_directory()
         self.started = time.monotonic()
-        self.first = 0
-        self._treatments = {number: treatment for _, number, treatment, _, _ in _core.rows()}
-        self._names = {number: name for name, number, _, _, _ in _core.rows()}
-        self._lock = threading.Lock()
+        self.first = self._base = 0
+        self._lock, self._making = threading.Lock(), threading.Lock()
         self._workers = self._idle = 0
-        self._executor: Executor | None = None
+        self._answering: Answering | None = None
         self.tracer: _core.Tracer | None = None
 
     @property
     def index_fd(self) -> int:
         """Descriptor of image and index."""
-        return self.world.index.fd
+        return self.ground.index.fd
+
+    @property
+    def world(self) -> World:
+        """What answers are made from; made when it is first needed, by the first question."""
+        with self._making:
+            if self.made_world is None:
+                self.made_world = self._make_world()
+            return self.made_world
+
+    @property
+    def start(self) -> bytes:
+        """Where the command starts, if the directory that it would start in is shown nowhere; else b""."""
+        if self.ground.mounts.root is None:
+            return b""
+        return b"" if self.world.resolver.seen(self._directory) else b"/"
 
     def serve(self, first: int, base: int, attached: Callable[[], None]) -> None:
         """Trace process `first` and answer for it and all its descendants; returns when the last has ended."""
         self.first = first
         self._write_header()
-        self.tracer = _core.Tracer(self.world.index.address(), self.index_fd, base, self._at_exit, self._patching)
-        self._executor = Executor(self.world, base, self._complain)
+        self.tracer = _core.Tracer(self.ground.index.address(), self.index_fd, base, self._at_exit, self._patching)
+        self._base = base
         attaching: list[OSError | None] = []
         ready = threading.Event()
         tracing = threading.Thread(target=self._trace, args=(first, attaching, ready), name="tracer")
@@ -116,20 +141,28 @@ class Server:
         self.tracer.run()
 
     def _write_header(self) -> None:
-        index = self.world.index
+        index, standins, home = self.ground.index, self.ground.standins, self.ground.home
         values = {
             "server": os.getpid(),
             "file_device": memory_device(),
-            "standin_device": self.world.standins.device,
-            "standin_mark": self.world.standins.mark,
-            "flags": (_index.HEADER_HOST_PREFIX if self.world.home.has_prefix else 0)
-            | (0 if proc_is_ours() else _index.HEADER_WANDERERS),
-            "root_mount": self.world.home.root.mount,
-            "root_device": self.world.home.root.device,
-            "root_inode": self.world.home.root.inode,
+            "standin_device": standins.device,
+            "binds_at": index.append(self._binds()),
+            "standin_mark": standins.mark,
+            "flags": (_index.HEADER_HOST_PREFIX if home.has_prefix else 0)
+            | (0 if proc_is_ours() else _index.HEADER_WANDERERS)
+            | (_index.HEADER_NESTED_BINDS if self.ground.mounts.binds.nested else 0),
+            "root_mount": home.root.mount,
+            "root_device": home.root.device,
+            "root_inode": home.root.inode,
         }
         for name, value in values.items():
             index.store(offset("header", name), width("header", name), value)
+
+    def _binds(self) -> bytes:
+        """The table of binds as the runtime reads it (layout.def)."""
+        binds = self.ground.mounts.binds
+        rows = [bind.place + b"\0" + (b"" if bind.keeps else bind.host) + b"\0" for bind in binds]
+        return b"".join(rows) + b"\0"
 
     # Workers.
 
@@ -155,59 +188,36 @@ class Server:
                     self._add_worker()  # there is always one left to take the next
             if raw is None:
                 return
-            self._answer(Question.of(raw))
+            self._answer(raw)
 
-    def _answer(self, question: Question) -> None:
-        word, data = self._answer_or_errno(question)
-        if question.socket >= 0:
-            os.close(question.socket)
+    def _answering_part(self) -> Answering:
+        """What answers; brought in by the first question, since many a command asks none, or none for a while."""
+        with self._lock:
+            if self._answering is None:
+                from hepwrap.interpose.answering import Answering
+
+                self._answering = Answering(self.world, self._base, self._complain)
+            return self._answering
+
+    def _answer(self, raw: _core.Raw) -> None:
+        slot, socket = raw[0], raw[-1]
         try:
-            self.world.index.answer(question.slot, word, data)
+            word, data = self._answering_part().answer(raw)
+        except Exception as error:  # our own files have gone away meanwhile, or there is no room to begin with
+            self._complain(f"hepwrap's helper cannot answer: {type(error).__name__}: {error}")
+            word, data = target_errno(errno.EIO), None
+        if socket >= 0:
+            os.close(socket)
+        try:
+            self.ground.index.answer(slot, word, data)
         except _index.Full:
-            self.world.index.answer(question.slot, target_errno(errno.ENOMEM))
-
-    def _answer_or_errno(self, question: Question) -> Answer:
-        tally = self.world.tally
-        tally.answers += 1
-        name = self._names.get(question.number, str(question.number))
-        tally.by_call[name] = tally.by_call.get(name, 0) + 1
-        try:
-            return self._with_room(question)
-        except PathError as error:
-            return refused(error)
-        except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
-            tally.failures += 1
-            self._complain(complaint(name, question, error))
-            return target_errno(errno.ENOMEM if isinstance(error, _index.Full) else errno_of(error)), None
-
-    def _with_room(self, question: Question) -> Answer:
-        """The answer; where the kernel gives us no descriptor or memory for it, again with less and less in memory.
-
-        What we lack must not look as if the program lacked it: NoRoom says whose limit it is.
-        """
-        while True:
-            try:
-                return self._handle(question)
-            except OSError as error:
-                if error.errno not in GIVEN_BACK:
-                    raise
-                if not self.world.relieve():
-                    raise no_room("the answer", error) from error
-
-    def _handle(self, question: Question) -> Answer:
-        treatment = self._treatments.get(question.number, "pass")
-        if question.reason == REASON_GIVE:
-            return give(self.world, question)
-        if treatment in ("execve", "execveat"):
-            assert self._executor is not None
-            return self._executor.answer(question)
-        return HANDLERS.get(treatment, on_unknown)(self.world, question)
+            self.ground.index.answer(slot, target_errno(errno.ENOMEM))
 
     def _keep_house(self) -> None:
         while True:
             time.sleep(HOUSEKEEPING_SECONDS)
             try:
-                self._housekeeping()
+                self._housekeeping(self)
             except Exception as error:  # must not end the thread: the next round may do better
                 self._log(f"housekeeping failed: {type(error).__name__}: {error}")
 
@@ -220,11 +230,12 @@ class Server:
         self._herald.finish(REPORT_SECONDS)
 
 
-def complaint(name: str, question: Question, error: Exception) -> str:
-    """One sentence on why a call fails with EIO: which path, which object, which check."""
-    what = str(error) if isinstance(error, HepwrapError) else f"{name} failed: {type(error).__name__}: {error}"
-    path = text(question.path or b"")
-    return what if not path or path in what else f"{path}: {what}"
+def current_directory() -> bytes:
+    """The directory of this process; the root, where it has been removed."""
+    try:
+        return os.getcwdb()
+    except OSError:
+        return b"/"
 
 
 def proc_is_ours() -> bool:

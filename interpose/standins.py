@@ -14,7 +14,6 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterable
 
@@ -42,7 +41,7 @@ class StandIns:
 
     def __init__(self, directories: Iterable[str]) -> None:
         #: st_mtime of everything that stands in for something in this launch, in seconds.
-        self.mark = 1 + secrets.randbelow(MARKS)
+        self.mark = 1 + int.from_bytes(os.urandom(8)) % MARKS
         reasons = []
         for directory in directories:
             try:
@@ -110,7 +109,7 @@ class StandIns:
 def _make_placeholder(place: int) -> tuple[str, int]:
     """A new empty directory, locked: its name and a descriptor."""
     for _ in range(TRIES):
-        name = f".hepwrap-{secrets.token_hex(8)}"
+        name = f".hepwrap-{os.urandom(8).hex()}"
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             os.mkdir(name, 0o700, dir_fd=place)
             fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)

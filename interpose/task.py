@@ -5,26 +5,19 @@ from __future__ import annotations
 import functools
 import os
 import re
+import stat
 from collections.abc import Callable
-from typing import NamedTuple
 
 from hepwrap.cache.refusal import reraise_lack
 from hepwrap.interpose.namespaces import mapping_of
+from hepwrap.interpose.proc import Root, root_at, status_of
 from hepwrap.vfs.resolve import Credentials, OsHost
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER = 1, 2, 3
 _SELF = re.compile(rb"/proc/(self|thread-self)(/|$)")
+#: What a slash comes after.
+_PARTS = re.compile(rb"[^/](?=/)")
 _LINKS = re.compile(rb"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/(?:exe|cwd|root|fd/\d+)")
-
-
-def status_of(task: int) -> dict[str, str]:
-    """The fields of /proc/<task>/status; empty where the task is gone."""
-    try:
-        with open(f"/proc/{task}/status", encoding="utf-8", errors="replace") as file:
-            return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-    except OSError as error:
-        reraise_lack(error)
-        return {}
 
 
 def credentials_of(task: int, *, real: bool = False) -> Credentials:
@@ -52,24 +45,14 @@ def credentials_of(task: int, *, real: bool = False) -> Credentials:
     )
 
 
-class Root(NamedTuple):
-    """What a root is: id of its mount (0: unknown), which is one in one mount namespace only, device and inode."""
-
-    mount: int
-    device: int
-    inode: int
+def has_capability(task: int, number: int) -> bool:
+    """Whether the task has that capability (capabilities(7)) in effect, in its own user namespace."""
+    return bool(int(status_of(task).get("CapEff", "0"), 16) >> number & 1)
 
 
-def root_at(path: str) -> Root:
-    """What directory and which mount that is; OSError."""
-    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        status = os.fstat(fd)
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-            mount = next((int(line.split()[1]) for line in file if line.startswith("mnt_id:")), 0)
-    finally:
-        os.close(fd)
-    return Root(mount, status.st_dev, status.st_ino)
+def is_no_path(target: bytes) -> bool:
+    """Whether a link of /proc tells no way to the object that it leads to: it has lost its name, or never had one."""
+    return not target.startswith(b"/") or target.endswith(b" (deleted)")
 
 
 class TaskHost(OsHost):
@@ -90,12 +73,29 @@ class TaskHost(OsHost):
                 status = os.stat(path)
             except OSError:
                 return target
-            return self._whose(status) or target
+            if stat.S_ISLNK(status.st_mode):  # opened itself: this leads to it, and it leads nowhere
+                return None
+            return self._whose(status) or (None if is_no_path(target) else target)
         return target
 
     def is_searchable(self, path: bytes) -> bool:
         """As HostView."""
         return super().is_searchable(self._seen(_SELF.sub(self._itself, path)))
+
+    def missing_part(self, path: bytes) -> bytes:
+        """The beginning of an absolute `path`, short of the whole, that ends in a name its directory does not have.
+
+        b"" where there is none: only the last name is missing, or one leads nowhere or to no directory.
+        """
+        for part in _PARTS.finditer(path):
+            seen = self._seen(_SELF.sub(self._itself, path[: part.end()]))
+            try:
+                os.stat(seen)
+            except FileNotFoundError:
+                return b"" if os.path.lexists(seen) else path[: part.end()]
+            except OSError:
+                break
+        return b""
 
     def open(self, path: bytes) -> int:
         """A descriptor to read the file that the task would find; OSError."""

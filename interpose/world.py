@@ -10,12 +10,13 @@ import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
+from hepwrap.cache.sealed import write_all
 from hepwrap.errors import StaleHandle
 from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
+from hepwrap.records import dataclass, field
 from hepwrap.vfs.index._index import Index
 from hepwrap.vfs.index.book import Book
 from hepwrap.vfs.magic import MagicAttributes
@@ -35,7 +36,8 @@ class Tally:
 class World:
     """One launch's index and what fills it.
 
-    `log` takes one line; `most_objects` says how many descriptors stand-ins other than files may take.
+    `log` takes one line; `home` is the host as the launch found it (None: found now); `most_objects` says how many
+    descriptors stand-ins other than files may take.
     """
 
     def __init__(
@@ -47,13 +49,16 @@ class World:
         magic: Callable[[Mount], MagicAttributes | None],
         log: Callable[[str], None],
         *,
+        home: Home | None = None,
         most_objects: Callable[[], int] = lambda: 1024,
     ) -> None:
         self.index, self.resolver, self.files, self.standins = index, resolver, files, standins
         self.book = Book(index, resolver)
         self.magic, self.log = magic, log
         self.tally = Tally()
-        self.home = Home(resolver.mounts.prefix)
+        #: Name and value of the one attribute of /cvmfs itself: what a launch says of itself.
+        self.launch_attribute = b"", b""
+        self.home = home or Home(resolver.mounts.prefix, has_root=resolver.mounts.root is not None)
         self._objects: OrderedDict[int, int] = OrderedDict()
         self._most_objects = most_objects
         self._lock = threading.Lock()
@@ -150,6 +155,9 @@ class World:
         node = self.book.node(at)
         if node is None:
             raise StaleHandle("a copy of a program has left memory; it is made again when it is executed")
+        content = node.mount.content(node.entry)
+        if content is not None:
+            return self.files.write(at, size=len(content), write=lambda fd: write_all(fd, content, 0), pinned=True)
         repository = node.mount.repository
         assert repository is not None, "only directories are synthetic"
         return self.files.open(

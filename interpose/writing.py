@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import Protocol
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import NotFound, PathError
 from hepwrap.interpose.question import Question
+from hepwrap.interpose.task import TaskHost, credentials_of
 from hepwrap.interpose.world import World
+from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
-from hepwrap.vfs.resolve import HostPath, HostView, Node, Resolution, join
+from hepwrap.vfs.permissions import W_OK, access
+from hepwrap.vfs.resolve import HostPath, Node, Resolution, join
 
 NATIVE = target(_index.TARGET_NATIVE)
 
@@ -26,7 +28,7 @@ NATIVE = target(_index.TARGET_NATIVE)
 MKDIRS = frozenset({83, 258})
 CREATES = MKDIRS | {133, 259, 88, 266}  # mknod mknodat symlink symlinkat
 REMOVES = frozenset({84, 87, 263})  # rmdir unlink unlinkat
-RMDIR, UNLINKAT = 84, 263
+RMDIR, UNLINKAT, MKNOD, BIND = 84, 263, 133, 49
 TRUNCATE = 76
 #: Those of the calls that look at their object which do not follow a last link: lchown lsetxattr lremovexattr.
 NOT_FOLLOWING = frozenset({94, 189, 198})
@@ -52,7 +54,7 @@ class Way(Protocol):
         ...
 
     @property
-    def host(self) -> HostView:
+    def host(self) -> TaskHost:
         """The host as the task sees it."""
         ...
 
@@ -103,8 +105,9 @@ def place_of(world: World, way: Way) -> Place:
     if found is None:
         return Place(None, name, slash=bare != path)
     if isinstance(found.target, HostPath):
-        clean = HostPath(found.target.path[:-2] or b"/" if found.target.path.endswith(b"/.") else found.target.path)
-        is_top = os.path.normpath(join(clean.path, name)) == world.resolver.mounts.prefix
+        there = found.target.path
+        clean = HostPath(there[:-2] or b"/" if there.endswith(b"/.") else there, found.target.bind)
+        is_top = clean.bind is None and os.path.normpath(join(clean.path, name)) == world.resolver.mounts.prefix
         return Place(clean, name, bare != path, is_top)
     return Place(found.target, name, slash=bare != path)
 
@@ -125,6 +128,8 @@ def verdict_on_write(world: World, question: Question, way: Way) -> int:
         place = place_of(world, way)
         if not place.is_ours and not place.is_top:
             return on_host(world, way, place)
+        if place.is_top and number in REMOVES:  # the kernel says of another mount point in the same place what it would
+            return target(_index.TARGET_HOST, world.book.text(MOUNT_POINT))
         return target_errno(creating(number, way, place) if number in CREATES else removing(question, place))
     flags = question.arguments[FLAGS_AT[number]] if number in FLAGS_AT else 0
     if question.path == b"" and not flags & AT_EMPTY_PATH:
@@ -156,9 +161,7 @@ def removing(question: Question, place: Place) -> int:
     """do_rmdir(), do_unlinkat(): nothing but the kind of the name is looked at."""
     directory = question.number == RMDIR or (question.number == UNLINKAT and bool(question.arguments[2] & AT_REMOVEDIR))
     if not directory:
-        return errno.EISDIR if place.is_special or place.is_top else errno.EROFS
-    if place.is_top:
-        return errno.EBUSY
+        return errno.EISDIR if place.is_special else errno.EROFS
     return {b".": errno.EINVAL, b"..": errno.ENOTEMPTY, b"": errno.EBUSY}.get(place.name, errno.EROFS)
 
 
@@ -167,6 +170,26 @@ def on_existing(number: int, node: Node) -> int:
     if number == TRUNCATE and node.entry.is_dir:
         return errno.EISDIR
     return errno.EINVAL if number == TRUNCATE and not node.entry.is_file else errno.EROFS
+
+
+def verdict_on_address(world: World, question: Question, way: Way) -> int:
+    """The target for bind and connect of a socket with a path (unix(7)): no socket in a repository listens."""
+    if question.number == BIND:
+        place = place_of(world, way)
+        if not place.is_ours and not place.is_top:
+            return on_host(world, way, place)
+        verdict = creating(MKNOD, way, place)
+        return target_errno(errno.EADDRINUSE if verdict == errno.EEXIST else verdict)
+    found = way.resolve(True)
+    if found is None:
+        return NATIVE
+    if isinstance(found.target, HostPath):
+        if not world.home.has_prefix:  # as answers.on_host
+            world.book.enter_missing(way.host.missing_part(found.target.path))
+        return target(_index.TARGET_HOST, world.book.text(found.target.path))
+    node = found.target
+    access(node.mount.attributes(node.entry), credentials_of(question.task), W_OK)
+    return target_errno(errno.ECONNREFUSED)
 
 
 #: Names that nothing can be done to: one on a mount that is neither ours nor where anything is moved to, and one that
@@ -178,6 +201,8 @@ def verdict_on_two(world: World, question: Question, old: Way, new: Way) -> int:
     """The target for rename and link.  Where only one path is ours the kernel judges the other in its turn."""
     link = question.number in LINKS
     if link:
+        if not old.path and not (question.number == LINKAT and question.arguments[4] & AT_EMPTY_PATH):
+            return target_errno(errno.ENOENT)
         follow = question.number == LINKAT and bool(question.arguments[4] & AT_SYMLINK_FOLLOW)
         found = old.resolve(follow)
         node = found.target if found is not None and isinstance(found.target, Node) else None

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from hepwrap.errors import ConfigurationError
+from hepwrap.records import dataclass, field
 from hepwrap.vfs.whitelist import fingerprint_of_line
 
 _REVISION = re.compile(r"<\s*(\S+)\s+(\d{1,19})")

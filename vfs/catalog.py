@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from hepwrap.digest import BY_CODE, DIGEST_BYTES, Digest
 from hepwrap.errors import CorruptObject, Unsupported
+from hepwrap.records import dataclass, field
 from hepwrap.vfs import entry as bits
 from hepwrap.vfs import xattrs
 from hepwrap.vfs.entry import Entry

@@ -6,21 +6,17 @@ position.  So serial numbers, dates and names that a strict parser would reject 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from binascii import Error as NotBase64
+from binascii import a2b_base64
 
 from hepwrap.digest import ALGORITHMS, BY_SUFFIX, Digest
 from hepwrap.errors import UntrustedManifest
-from hepwrap.vfs.signature import NotRsa, load_public_key
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from hepwrap.records import dataclass
+from hepwrap.vfs import der
+from hepwrap.vfs.signature import NotRsa, RsaKey, load_der
 
 _PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END")
-_SEQUENCE, _VERSION = 0x30, 0xA0
 #: In TBSCertificate the key comes after serial number, algorithm, issuer, validity and subject (RFC 5280, 4.1).
 _FIELDS_BEFORE_KEY = 5
 
@@ -30,7 +26,7 @@ class Certificate:
     """A certificate in DER, and the RSA key in it."""
 
     der: bytes
-    key: RSAPublicKey
+    key: RsaKey
 
     def fingerprint(self, algorithm: str = "sha1") -> str:
         """`AA:BB:...` in upper case, with the algorithm's suffix."""
@@ -50,46 +46,21 @@ def load(pem: bytes, *, what: str) -> Certificate:
     if match is None:
         raise UntrustedManifest(f"{what}: it is not a PEM certificate")
     try:
-        der = base64.b64decode(b"".join(match[1].split()), validate=True)
-        return Certificate(der, load_public_key(_public_key_of(der), pem=False))
-    except (binascii.Error, _Malformed, NotRsa) as error:
-        raise UntrustedManifest(f"{what}: no RSA key can be read from it ({error or 'malformed'})") from None
+        content = a2b_base64(b"".join(match[1].split()), strict_mode=True)
+        return Certificate(content, load_der(_public_key_of(content)))
+    except (NotBase64, der.Malformed, NotRsa) as error:
+        raise UntrustedManifest(f"{what}: no RSA key can be read from it ({error})") from None
 
 
-class _Malformed(Exception):
-    """The bytes are not a certificate's."""
-
-
-def _public_key_of(der: bytes) -> bytes:
+def _public_key_of(certificate: bytes) -> bytes:
     """SubjectPublicKeyInfo of a certificate, in DER."""
-    position, _ = _open(der, 0)
-    position, _ = _open(der, position)
-    if der[position : position + 1] == bytes((_VERSION,)):
-        position = _end(der, position)
+    position = 0
+    for _ in range(2):
+        if not der.has_tag(certificate, position, der.SEQUENCE):
+            raise der.Malformed
+        position = der.content(certificate, position)[0]
+    if der.has_tag(certificate, position, der.VERSION):
+        position = der.end(certificate, position)
     for _ in range(_FIELDS_BEFORE_KEY):
-        position = _end(der, position)
-    return der[position : _end(der, position)]
-
-
-def _open(der: bytes, position: int) -> tuple[int, int]:
-    """Begin and end of the content of the SEQUENCE at `position`."""
-    if der[position : position + 1] != bytes((_SEQUENCE,)):
-        raise _Malformed("malformed")
-    return _content(der, position)
-
-
-def _end(der: bytes, position: int) -> int:
-    return _content(der, position)[1]
-
-
-def _content(der: bytes, position: int) -> tuple[int, int]:
-    """Begin and end of the content of the element at `position` (X.690, 8.1.3: definite lengths)."""
-    first = der[position + 1 : position + 2]
-    if not first:
-        raise _Malformed("malformed")
-    count = first[0] & 0x7F if first[0] & 0x80 else 0
-    begin = position + 2 + count
-    length = int.from_bytes(der[position + 2 : begin], "big") if count else first[0]
-    if count > 4 or (first[0] == 0x80) or begin + length > len(der):
-        raise _Malformed("malformed")
-    return begin, begin + length
+        position = der.end(certificate, position)
+    return certificate[position : der.end(certificate, position)]

@@ -6,8 +6,8 @@ Owns nothing but the pairing of rows with what judges them.  Must not know where
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from hepwrap.records import dataclass
 from hepwrap.vfs.catalog import Catalog
 from hepwrap.vfs.entry import Entry
 from hepwrap.vfs.entry_row import COLUMNS, child_keys

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 from hepwrap.digest import Digest
+from hepwrap.records import dataclass
 
 # Bits of `flags` (format notes, section 7.2).
 DIRECTORY = 0x1

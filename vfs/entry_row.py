@@ -10,10 +10,10 @@ import hashlib
 import stat
 import struct
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 
 from hepwrap.digest import BY_CODE, DIGEST_BYTES, Digest
 from hepwrap.errors import CorruptObject
+from hepwrap.records import dataclass
 from hepwrap.vfs import entry as bits
 from hepwrap.vfs.entry import Entry
 

@@ -6,10 +6,9 @@ Source: format notes, sections 4 and 5; the body includes the newline before `--
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, UntrustedManifest
+from hepwrap.records import dataclass
 
 _SEPARATOR = b"\n--\n"
 #: RSA keys up to 16384 bits; ours are 2048.

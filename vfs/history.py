@@ -6,13 +6,12 @@ trusted as the manifest.  Must not know how the tagged root is loaded.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hepwrap.digest import Digest
 from hepwrap.errors import ConfigurationError, CorruptObject
+from hepwrap.records import dataclass
 from hepwrap.vfs.image import Image
 
 _COLUMNS = ("name", "hash", "revision", "timestamp", "description", "size", "branch")
@@ -57,7 +56,9 @@ def by_name(tags: Sequence[Tag], wanted: str, repository: str) -> Tag:
         if tag.name == wanted:
             return tag
     names = [tag.name for tag in tags]
-    near = difflib.get_close_matches(wanted, names, n=_NEAR_NAMES, cutoff=0.5) or names[:_NEAR_NAMES]
+    from difflib import get_close_matches
+
+    near = get_close_matches(wanted, names, n=_NEAR_NAMES, cutoff=0.5) or names[:_NEAR_NAMES]
     hint = f"there are for example {', '.join(near)}" if near else "it has no tags at all"
     raise ConfigurationError(f"{repository} has no tag {wanted!r}; {hint}")
 

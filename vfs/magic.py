@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from hepwrap import __version__
 from hepwrap.digest import SHA1, Hasher
 from hepwrap.errors import NoAttribute
+from hepwrap.records import dataclass
 from hepwrap.vfs.entry import Entry
 from hepwrap.vfs.entry_row import show
 from hepwrap.vfs.repository import Repository

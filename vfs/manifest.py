@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, UntrustedManifest
+from hepwrap.records import dataclass
 from hepwrap.vfs.envelope import Envelope, split
 
 NAME = ".cvmfspublished"

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hepwrap.errors import ConfigurationError
-from hepwrap.vfs.signature import NotRsa, load_public_key
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from hepwrap.records import dataclass
+from hepwrap.vfs.signature import NotRsa, RsaKey, load_pem
 
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
     """A public key, where it came from, its PEM text, and a name for it that no other key has."""
 
-    key: RSAPublicKey
+    key: RsaKey
     source: str
     pem: bytes
     identity: str
@@ -37,11 +33,10 @@ def load(paths: Sequence[Path], name: str) -> list[MasterKey]:
 def _load(path: Path) -> MasterKey:
     try:
         pem = path.read_bytes()
-        key = load_public_key(pem, pem=True)
+        key = load_pem(pem)
     except OSError as error:
         raise ConfigurationError(f"{path}: the master public key cannot be read ({error.strerror})") from None
     except NotRsa as error:
         raise ConfigurationError(f"{path}: {error}; a master public key is a PEM file `BEGIN PUBLIC KEY`") from None
-    numbers = key.public_numbers()
-    identity = hashlib.sha256(f"{numbers.n:x}:{numbers.e:x}".encode()).hexdigest()[:32]
+    identity = hashlib.sha256(f"{key.modulus:x}:{key.exponent:x}".encode()).hexdigest()[:32]
     return MasterKey(key, str(path), pem, identity)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hepwrap.errors import CorruptObject, HepwrapError, UsageError
+from hepwrap.records import dataclass, field
 from hepwrap.settings import RepositorySettings
-from hepwrap.vfs.entry import DIRECTORY, Entry
+from hepwrap.vfs.binds import Bind, Binds, is_at_or_below
+from hepwrap.vfs.entry import Entry
+from hepwrap.vfs.places import NO_PLACES, Place, directory, make_places
 from hepwrap.vfs.shown import Attributes, Presentation
 from hepwrap.vfs.variants import expand, variables
 
@@ -72,27 +73,74 @@ class Mount:
         presentation: Presentation,
         values: Mapping[bytes, bytes],
         synthetic: bool = False,
+        base: bytes = b"",
     ) -> None:
         self.name, self.index, self.prefix, self.view, self.root = name, index, prefix, view, root
+        #: The directory of the repository that is shown at `prefix`: all paths of entries start with it.
+        self.base = base
         self._presentation, self._values = presentation, values
         self._synthetic = synthetic
+        self._places = NO_PLACES
+
+    def again(self, index: int, prefix: bytes, root: Entry) -> Mount:
+        """The same repository, whose directory `root` is shown at `prefix`."""
+        return Mount(
+            self.name,
+            index,
+            prefix,
+            self.view,
+            root=root,
+            presentation=self._presentation,
+            values=self._values,
+            base=root.path,
+        )
 
     @property
     def repository(self) -> Repository | None:
         """The repository, None for /cvmfs itself."""
         return None if self._synthetic else cast("Repository", self.view)
 
+    def shown(self, path: bytes) -> bytes:
+        """What an entry's path is called by programs; b"" for the root of all."""
+        return self.prefix + path[len(self.base) :]
+
+    def inside(self, path: bytes) -> bytes:
+        """An entry's path, from what programs call it."""
+        return self.base + path[len(self.prefix) :]
+
+    @property
+    def has_places(self) -> bool:
+        """Whether something else is shown at places in this mount."""
+        return bool(self._places)
+
+    def show(self, places: Sequence[Place], contents: Mapping[bytes, bytes], time: int) -> None:
+        """See to it that there is something at these places; before anybody looks."""
+        self._places = make_places(self.lookup, places, contents, time)
+
+    def content(self, entry: Entry) -> bytes | None:
+        """What is in a file that no repository has; None for all others."""
+        return self._places.contents.get(entry.path)
+
+    def covered(self, path: bytes) -> frozenset[bytes]:
+        """The names in the directory at `path` at which something else is mounted."""
+        return self._places.covered.get(path, frozenset())
+
     def lookup(self, path: bytes) -> Entry | None:
         """The entry at a literal path in this mount; as Repository.lookup."""
-        return self.view.lookup(path) if path else self.root
+        if path == self.base:
+            return self.root
+        return (self._places.entries.get(path) if self._places else None) or self.view.lookup(path)
 
     def listdir(self, path: bytes) -> list[Entry]:
         """The entries of the directory at `path`; those of /cvmfs are the configured and the mounted repositories."""
-        return self.view.listdir(path)
+        if not self._places:
+            return self.view.listdir(path)
+        entries = [] if path in self._places.entries else self.view.listdir(path)
+        return self._places.listed(path, entries)
 
     def rows(self, path: bytes) -> DirectoryRows | None:
-        """As Repository.rows; None for what has no catalogue."""
-        return self.view.rows(path)
+        """As Repository.rows; None for what no catalogue has just so."""
+        return None if self._places.concern(path) or path in self._places.entries else self.view.rows(path)
 
     def shown_mode(self, mode: int) -> tuple[int, bool]:
         """st_mode as `attributes` shows it, and whether its bits are enforced."""
@@ -160,7 +208,11 @@ class MountTable:
         self._lock = threading.Lock()
         self._slots: dict[bytes, _Slot] = {}
         self._mounted: list[Mount] = []
-        top = _Top(self, int(time.time() if launched is None else launched))
+        self._launched = int(time.time() if launched is None else launched)
+        #: What `/` is, where that is not the host's.
+        self.root: Mount | None = None
+        self.binds = Binds()
+        top = _Top(self, self._launched)
         self.top = Mount(b"", 0, prefix, top, root=top.root, presentation=Presentation(), values={}, synthetic=True)
 
     def get(self, fqrn: bytes) -> Mount | None:
@@ -187,6 +239,37 @@ class MountTable:
     def names(self) -> list[bytes]:
         """What a listing of /cvmfs shows: the configured and the mounted, sorted."""
         return sorted({*self._names, *(mount.name for mount in self.mounted())})
+
+    @property
+    def begin(self) -> bytes:
+        """What every path that may be ours begins with, before a slash or its end; b"" where `/` is."""
+        return self.prefix if self.root is None else b""
+
+    def set_root(self, mount: Mount, root: Entry) -> None:
+        """Show a directory of a repository as `/`; before anybody looks."""
+        with self._lock:
+            index = len(self._mounted) + 1
+            self.root = mount.again(index, b"", root)
+            self._mounted.append(self.root)
+
+    def show(self, binds: Binds, contents: Mapping[bytes, bytes] | None = None) -> None:
+        """Have these binds, whose places are canonical, and in the root files with these `contents`; as set_root."""
+        self.binds = binds
+        for mount in [self.top, *self.mounted()]:
+            places = [Place(mount.inside(bind.place), bind.is_directory) for bind in binds if self._is_on(mount, bind)]
+            if mount is self.root:
+                places.append(Place(mount.inside(self.prefix)))
+            made = contents if mount is self.root and contents else {}
+            if places or made:
+                mount.show(places, {mount.inside(path): content for path, content in made.items()}, self._launched)
+
+    def _is_on(self, mount: Mount, bind: Bind) -> bool:
+        """Whether the place of a bind is on this mount (and would be seen, if no other bind hid it)."""
+        if mount is self.root:
+            return not is_at_or_below(bind.place, self.prefix)
+        if mount is self.top:
+            return bind.place.rpartition(b"/")[0] == self.prefix
+        return bind.place.startswith(mount.prefix + b"/")
 
     def _open(self, fqrn: bytes, slot: _Slot) -> None:
         if slot.failure is not None and self._clock() < slot.retry_at:
@@ -221,7 +304,7 @@ class _Top:
 
     def __init__(self, table: MountTable, launched: int) -> None:
         self._table, self._launched = table, launched
-        self.root = self._directory(b"", b"", 2 + len(table.names()))
+        self.root = directory(b"", launched, 2 + len(table.names()))
 
     def lookup(self, path: bytes) -> Entry | None:
         return self.root if path == b"" else None
@@ -231,24 +314,4 @@ class _Top:
 
     def listdir(self, path: bytes) -> list[Entry]:
         """A name's attributes here are those of the place before anything is mounted on it."""
-        return [self._directory(b"/" + name, name, 2) for name in self._table.names()]
-
-    def _directory(self, path: bytes, name: bytes, nlink: int) -> Entry:
-        return Entry(
-            path=path,
-            name=name,
-            mode=stat.S_IFDIR | 0o755,
-            size=0,
-            mtime=self._launched,
-            mtime_ns=0,
-            uid=0,
-            gid=0,
-            nlink=nlink,
-            rdev=0,
-            flags=DIRECTORY,
-            link_group=None,
-            digest=None,
-            compression="zlib",
-            symlink=b"",
-            is_nested_mount=False,
-        )
+        return [directory(b"/" + name, self._launched) for name in self._table.names()]

@@ -7,12 +7,12 @@ caches, and then from the next server, is the fetcher's, which is handed the rul
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hepwrap.cache.objects import ObjectRef, Objects
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, MissingObject, Untrusted, UntrustedManifest
 from hepwrap.fetchers.fetcher import Check, Fetcher
+from hepwrap.records import dataclass
 from hepwrap.vfs import manifest as manifests
 from hepwrap.vfs import whitelist as whitelists
 from hepwrap.vfs.alternative import AlternativeNames

@@ -7,9 +7,9 @@ Access control lists do not exist here: the format has none.
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 
 from hepwrap.errors import Denied, ReadOnly
+from hepwrap.records import dataclass
 from hepwrap.vfs.shown import Attributes
 
 # As access(2) has them; 0 (F_OK) wants nothing but that the object is there.

@@ -7,10 +7,10 @@ know how catalogues are read.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from hepwrap.digest import Digest
 from hepwrap.errors import ConfigurationError, CorruptObject, MissingObject, Unsupported
+from hepwrap.records import dataclass
 from hepwrap.settings import RepositorySettings
 from hepwrap.vfs import history
 from hepwrap.vfs.history import Tag

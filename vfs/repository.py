@@ -42,6 +42,7 @@ from hepwrap.vfs.manifest import Manifest, is_repository_name
 from hepwrap.vfs.master_key import MasterKey
 from hepwrap.vfs.opening import Opening, Verified
 from hepwrap.vfs.pinning import Root
+from hepwrap.vfs.signature import Signatures
 from hepwrap.vfs.state import Seen, StateDirectory, Warn, check_not_back
 from hepwrap.vfs.trust import Trust, show_time
 
@@ -71,14 +72,16 @@ def open_repository(
     if not is_repository_name(name):
         raise ConfigurationError(f"{name[:100]!r} is no name of a repository; a name is like atlas.cern.ch")
     masters = master_key.load(settings.public_keys, name)
-    trust = Trust(name, masters, clock(), blacklist.load(settings.blacklists), settings.max_signed_bytes)
+    signatures = Signatures(state.verified(name) if state else ())
+    refused = blacklist.load(settings.blacklists)
+    trust = Trust(name, masters, clock(), refused, settings.max_signed_bytes, signatures)
     guard = _guard(settings, masters, state, warn)
     verified = Opening(trust, fetcher, objects, guard).verify()
     repository = Repository(settings, fetcher, objects, verified, masters, clock=clock, warn=warn)
     trust.check_revision(repository.revision)
     if state is not None and not repository.root.is_pinned:
         seen = Seen(repository.revision, str(repository.root_hash), verified.manifest.timestamp)
-        state.remember(name, verified.accepted.master.identity, seen, warn)
+        state.remember(name, verified.accepted.master.identity, seen, warn, signatures.held)
     return repository
 
 

@@ -7,10 +7,11 @@ were mounted.  Must not know how catalogues are stored, how mounts are opened, o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TypeVar
 
 from hepwrap.errors import CrossesDevices, Denied, NameTooLong, NotADirectory, NotFound, PathError, TooManyLinks
+from hepwrap.records import dataclass
+from hepwrap.vfs.binds import Bind
 from hepwrap.vfs.entry import Entry
 from hepwrap.vfs.host import HostView, OsHost, protected_symlinks
 from hepwrap.vfs.mounts import Mount, MountTable
@@ -38,7 +39,12 @@ class Node:
     @property
     def path(self) -> bytes:
         """Absolute and canonical: what getcwd(2) would say of it on a real mount."""
-        return self.mount.prefix + self.entry.path
+        return self.key or b"/"
+
+    @property
+    def key(self) -> bytes:
+        """The same, but b"" of the root: so a child's is always that of its directory, a slash, and its name."""
+        return self.mount.shown(self.entry.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,16 @@ class HostPath:
 
     It is the last stretch on the host *as it was written*, links and `..` and slashes at the end included, so that the
     kernel judges it by its own rules, for the task that asks.  No way through it leads below /cvmfs.
+    `bind`: by which it is shown elsewhere than there.
     """
 
     path: bytes
+    bind: Bind | None = None
+
+    @property
+    def shown(self) -> bytes:
+        """What it is called by programs."""
+        return self.bind.shown(self.path) if self.bind else self.path
 
 
 Place = Node | HostPath
@@ -81,6 +94,7 @@ class Resolver:
     def __init__(self, mounts: MountTable, host: HostView, *, follow_shared_links: bool | None = None) -> None:
         self.mounts, self.host = mounts, host
         self.guard_links = protected_symlinks() if follow_shared_links is None else not follow_shared_links
+        self.root: Place = HostPath(b"/") if mounts.root is None else Node(mounts.root, mounts.root.root)
         self._passed: dict[tuple[int, bytes], Node] = {}
         self._open_to_all: dict[tuple[int, bytes], bool] = {}
 
@@ -115,8 +129,19 @@ class Resolver:
             error.place, error.passed = walk.place, walk.passed
             raise
 
-    def child(self, directory: Node, name: bytes) -> Node | None:
+    def mounted_on(self, path: bytes) -> Place | None:
+        """What is shown at a canonical path instead of what is in the directory there."""
+        if path == self.mounts.prefix:
+            return Node(self.mounts.top, self.mounts.top.root)
+        bind = self.mounts.binds.at(path)
+        return None if bind is None else HostPath(bind.host, bind)
+
+    def child(self, directory: Node, name: bytes) -> Place | None:
         """The object called `name` in `directory`; at /cvmfs that is the root of a repository."""
+        if directory.mount.has_places:
+            there = self.mounted_on(directory.key + b"/" + name)
+            if there is not None:
+                return there
         if directory.mount is self.mounts.top:
             mount = self.mounts.get(name)
             return None if mount is None else Node(mount, mount.root)
@@ -133,12 +158,12 @@ class Resolver:
         return node
 
     def parent(self, directory: Node) -> Place:
-        """What `..` is in `directory`; of /cvmfs it is the host's."""
+        """What `..` is in `directory`; of /cvmfs it is the host's, or in the repository that is the root."""
         mount, path = directory.mount, directory.entry.path
         if mount is self.mounts.top:
-            return HostPath(os.path.dirname(mount.prefix))
-        if not path:
-            return Node(self.mounts.top, self.mounts.top.root)
+            return self.place_of(os.path.dirname(mount.prefix))
+        if path == mount.base:
+            return directory if mount is self.mounts.root else Node(self.mounts.top, self.mounts.top.root)
         above = path.rpartition(b"/")[0]
         known = self._passed.get((mount.index, above))
         if known is not None:
@@ -147,6 +172,39 @@ class Resolver:
         if entry is None:
             raise NotFound(f"{text(directory.path)} has no parent directory; tell whoever publishes this repository")
         return Node(mount, entry)
+
+    def place_of(self, path: bytes) -> Place:
+        """What is at a canonical path that programs see; NotFound where that is nothing."""
+        place = self.root
+        for name in filter(None, path.split(b"/")):
+            if isinstance(place, HostPath):
+                place = self.beside(place, name)
+                continue
+            found = self.child(place, name)
+            if found is None:
+                raise NotFound(f"{text(place.path)} has no entry {text(name)}; check the path")
+            place = found
+        return place
+
+    def beside(self, directory: HostPath, name: bytes) -> Place:
+        """What is called `name` in a directory of the host, if anything is."""
+        path = join(directory.path, name)
+        shown = path if directory.bind is None else join(directory.shown, name)
+        return self.mounted_on(shown) or HostPath(path, directory.bind)
+
+    def above(self, directory: HostPath) -> Place:
+        """What `..` is in a directory of the host."""
+        bind = directory.bind
+        if bind is not None and directory.path == bind.host:
+            return self.place_of(os.path.dirname(bind.place))
+        return HostPath(os.path.dirname(directory.path), bind)
+
+    def seen(self, path: bytes) -> HostPath | None:
+        """The canonical path of the host `path` as programs see it; None where it is shown nowhere."""
+        if isinstance(self.root, HostPath):
+            return HostPath(path)
+        bind = self.mounts.binds.showing(path)
+        return None if bind is None else HostPath(path, bind)
 
     def open_to_all(self, directory: Node) -> bool:
         """Whether nobody at all is refused to look up names in `directory`."""
@@ -171,8 +229,8 @@ class _Walk:
         self.universal, self.asked_host = True, False
         self._literal = b""
         self._links = 0
-        self._root: Place = HostPath(b"/")
-        self._was_ours = False
+        self._root = resolver.root
+        self._was_ours = isinstance(self._root, Node)
         self.place: Node | None = None
         self.passed: list[Node] = []
 
@@ -205,7 +263,7 @@ class _Walk:
                 found = self._jump(found) if target.startswith(b"/") else place
             elif slash and isinstance(found, Node) and not found.entry.is_dir:
                 raise NotADirectory(f"{text(found.path)} is not a directory; leave off what comes after it")
-            self._cross(place, found, rest)
+            self._cross(place, found, slash + rest.lstrip(b"/"))
             place = found
         if isinstance(place, HostPath):
             return self._left_to_the_kernel(place, slash)
@@ -215,7 +273,7 @@ class _Walk:
         if path.startswith(b"/") and not self._rules.in_root:
             self._literal = path
             self._rules.check_jump(path)
-            return HostPath(b"/")
+            return self._root
         if start is None:
             raise ValueError("a relative path needs a directory to start from")
         if isinstance(start, HostPath):
@@ -255,7 +313,9 @@ class _Walk:
             missing = NotFound(f"{text(directory.path)} has no entry {text(name)}; check the path")
             missing.last_component = last
             raise missing
-        return child, child.mount.target_of(child.entry) if child.entry.is_symlink else None
+        if isinstance(child, HostPath) or not child.entry.is_symlink:
+            return child, None
+        return child, child.mount.target_of(child.entry)
 
     def _step_on_host(self, directory: HostPath, name: bytes) -> tuple[Place, bytes | None]:
         """One component on the host.  All that counts is what leads elsewhere: the rest the kernel will find itself."""
@@ -265,12 +325,10 @@ class _Walk:
             if self._is_top(directory):
                 self._rules.check_up(directory.path)
                 return directory, None
-            return HostPath(os.path.dirname(directory.path)), None
-        path = join(directory.path, name)
-        mounts = self._resolver.mounts
-        if path == mounts.prefix:
-            return Node(mounts.top, mounts.top.root), None
-        return HostPath(path), self._host.readlink(path)
+            return self._resolver.above(directory), None
+        found = self._resolver.beside(directory, name)
+        is_in_it = isinstance(found, HostPath) and found.bind is directory.bind
+        return found, self._host.readlink(found.path) if is_in_it else None
 
     def _search(self, directory: Node) -> None:
         """May a name be looked up here?  Asked before the name is looked at, so Denied comes before NotFound."""
@@ -319,11 +377,12 @@ class _Walk:
 
     def _cross(self, before: Place, after: Place, rest: bytes) -> None:
         """Take note of a way out to the host, or in from it."""
-        self._was_ours |= isinstance(after, Node)
+        is_other_stretch = isinstance(after, HostPath) and (isinstance(before, Node) or before.bind is not after.bind)
+        self._was_ours |= isinstance(after, Node) or is_other_stretch
         if self._rules.no_xdev and mount_of(before) is not mount_of(after):
             raise CrossesDevices(f"the way goes to another mount at {text(after.path)}, and is to stay on one")
-        if isinstance(before, Node) and isinstance(after, HostPath):
-            self._literal = join(after.path, rest.lstrip(b"/"))
+        if is_other_stretch:
+            self._literal = join(after.path, rest.lstrip(b"/")) if rest else after.path
         elif isinstance(before, HostPath) and isinstance(after, Node) and self.asked_host:
             self.universal = False
 

@@ -5,9 +5,8 @@ Owns what each rule forbids, in the kernel's order (fs/namei.c).  Must not know 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hepwrap.errors import CrossesDevices, TooManyLinks
+from hepwrap.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

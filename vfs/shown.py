@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from hepwrap.errors import ConfigurationError
+from hepwrap.records import dataclass, field
 from hepwrap.settings import RepositorySettings
 from hepwrap.vfs.entry import Entry
 

@@ -1,4 +1,5 @@
-"""What was seen of each repository, so that nobody can take it back to an older revision (design, section 5).
+"""What was seen of each repository, so that nobody can take it back to an older revision (design, section 5), and which
+signatures were verified, so that it need not be done again.
 
 Owns the files below the user's state directory: one per repository name, a record per master key, replaced atomically
 under a lock between simultaneous jobs.  A repository of the same name with other master keys has its own record, so
@@ -11,17 +12,19 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, UntrustedManifest
+from hepwrap.records import as_mapping, dataclass
 from hepwrap.vfs.manifest import Manifest
 
 _VERSION = 1
 _MAX_BYTES = 1024 * 1024
+#: Names of verified signatures that are kept for one repository: manifest and whitelist, of some servers and keys.
+_MOST_VERIFIED = 16
 #: Looks at the lock of another job before going on without it, and seconds between two of them.
 _LOCK_TRIES, _LOCK_PAUSE = 40, 0.05
 
@@ -72,14 +75,25 @@ class StateDirectory:
         found = [record for key, record in records.items() if key in keys]
         return max(found, key=lambda record: record.revision, default=None)
 
-    def remember(self, name: str, key: str, seen: Seen, warn: Warn) -> None:
-        """Record `seen`, unless another job has recorded a higher revision meanwhile."""
+    def verified(self, name: str) -> list[str]:
+        """Names of signatures that were verified here (`Signatures`); whoever can write this file is the user."""
+        try:
+            with self.file_of(name).open("rb") as file:
+                found = json.loads(file.read(_MAX_BYTES)).get("verified", [])
+        except (OSError, ValueError, RecursionError, AttributeError):  # then they are verified once more
+            return []
+        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+    def remember(self, name: str, key: str, seen: Seen, warn: Warn, verified: Sequence[str] = ()) -> None:
+        """Record `seen`, unless another job has recorded a higher revision meanwhile, and what was `verified`."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked(name):
-                records = self._read(name, warn)
-                if key not in records or records[key].revision < seen.revision:
-                    self._replace(name, records | {key: seen})
+                records, before = self._read(name, warn), self.verified(name)
+                is_newer = key not in records or records[key].revision < seen.revision
+                if is_newer or not set(verified) <= set(before):
+                    newest = dict.fromkeys([*verified, *before])
+                    self._replace(name, records | {key: seen} if is_newer else records, list(newest)[:_MOST_VERIFIED])
         except OSError as error:
             self._warn_once(
                 warn,
@@ -102,8 +116,9 @@ class StateDirectory:
         )
         return {}
 
-    def _replace(self, name: str, records: dict[str, Seen]) -> None:
-        body = {"version": _VERSION, "seen": {key: asdict(record) for key, record in records.items()}}
+    def _replace(self, name: str, records: dict[str, Seen], verified: list[str]) -> None:
+        seen = {key: as_mapping(record) for key, record in records.items()}
+        body = {"version": _VERSION, "seen": seen, "verified": verified}
         path = self.file_of(name)
         new = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
         try:

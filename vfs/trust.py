@@ -1,5 +1,7 @@
 """From hostile bytes to a root catalogue that may be believed.  No I/O, no clock: a state machine over bytes.
 
+(But for `Signatures`, which writes down for others what it has verified.)
+
 The rules, in the order in which they are applied.  Each failure is an UntrustedManifest with a sentence of its own;
 nothing is handed out before the rules for it have passed.
 
@@ -28,9 +30,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from hepwrap.errors import UntrustedManifest
+from hepwrap.records import dataclass, field
 from hepwrap.vfs import certificate as certificates
 from hepwrap.vfs import manifest as manifests
 from hepwrap.vfs import whitelist as whitelists
@@ -38,7 +40,7 @@ from hepwrap.vfs.blacklist import Blacklist
 from hepwrap.vfs.certificate import Certificate
 from hepwrap.vfs.manifest import Manifest
 from hepwrap.vfs.master_key import MasterKey
-from hepwrap.vfs.signature import signs_sha1, signs_text
+from hepwrap.vfs.signature import Signatures
 from hepwrap.vfs.whitelist import Whitelist
 
 
@@ -60,6 +62,7 @@ class Trust:
     now: float
     blacklist: Blacklist = field(default_factory=Blacklist)
     max_signed_bytes: int = 1024 * 1024
+    signatures: Signatures = field(default_factory=Signatures)
 
     def manifest(self, data: bytes) -> Manifest:
         """Rules 1 to 4."""
@@ -79,7 +82,7 @@ class Trust:
     def certificate(self, manifest: Manifest, pem: bytes) -> Certificate:
         """Rules 5 to 7."""
         found = certificates.load(pem, what=f"certificate {manifest.certificate} of {self.name}")
-        if not signs_sha1(found.key, manifest.envelope.signature, manifest.envelope.hash_text):
+        if not self.signatures.signs_sha1(found.key, manifest.envelope.signature, manifest.envelope.hash_text):
             raise self._refuse(
                 "manifest",
                 f"its signature was not made with the key of certificate {manifest.certificate}; "
@@ -118,7 +121,7 @@ class Trust:
     def _signer(self, found: Whitelist) -> MasterKey:
         envelope = found.envelope
         for master in self.masters:
-            if signs_text(master.key, envelope.signature, envelope.hash_text):
+            if self.signatures.signs_text(master.key, envelope.signature, envelope.hash_text):
                 return master
         tried = ", ".join(master.source for master in self.masters) or "no key"
         raise self._refuse(

@@ -6,11 +6,10 @@ Pure: bytes in, `Whitelist` out; checks form only, `trust` checks signature, nam
 from __future__ import annotations
 
 import re
-from calendar import timegm
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from hepwrap.errors import Unsupported, UntrustedManifest
+from hepwrap.records import dataclass
 from hepwrap.vfs.envelope import Envelope, split
 
 NAME = ".cvmfswhitelist"
@@ -60,7 +59,8 @@ def _time(text: bytes, what: str) -> int:
     if not _DATE.fullmatch(text):
         raise UntrustedManifest(f"{what}: {_show(text)} is no time of the form YYYYMMDDhhmmss")
     try:
-        return timegm(datetime.strptime(text.decode("ascii"), "%Y%m%d%H%M%S").timetuple())
+        month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
+        return int(datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC).timestamp())
     except ValueError:
         raise UntrustedManifest(f"{what}: {_show(text)} is no time that exists") from None
 

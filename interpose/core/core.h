@@ -13,6 +13,7 @@
 #include <sys/user.h>
 #include "../../vfs/index/layout.h"
 #include "../runtime/protocol.h"
+#include "sites.h"
 
 #define TEXT_LIMIT 4096
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
@@ -40,7 +41,6 @@ struct counters {
 #undef DECLARE
 };
 
-#define SITE_TEXT 15            /* bytes by which a site is known: mov $number,%eax, the call, what may be displaced */
 #define KNOWN_SITES 16
 #define PROGRAM_LIMIT 32
 #define PROGRAM_REACH (16L << 20)
@@ -51,24 +51,26 @@ struct program {
     uint64_t key;               /* hash of their first instructions; 0: none */
     uint64_t slot;              /* of the file of stubs, counted from 1; 0: none yet */
     int64_t distance;           /* from the first instruction to where that slot is mapped */
-    uint32_t execs, count, stub_count;
+    uint32_t execs, count;
     struct known_site {
         int64_t distance;       /* from the first instruction */
         uint32_t caught;        /* in how many of the execs */
-        uint32_t stub;          /* in the slot, counted from 1; 0: none yet */
+        uint32_t stub;          /* place in the slot; 0, which is the gate's: none yet */
+        struct shape shape;
         uint8_t text[SITE_TEXT];
     } sites[KNOWN_SITES];
 };
 
 #define SITE_LIMIT 256
 #define AREA_LIMIT 8
+#define STUB_LIMIT (AREA_BYTES / STUB_BYTES) /* the gate has the first place */
 
 /* A call site that was caught, in one address space. */
 struct site {
     uint64_t at;                /* of the syscall instruction */
-    uint64_t back;              /* where its calls return to in their stub; 0: it is left alone */
-    uint8_t length;             /* bytes of `kept`: the call, and what is displaced */
-    uint8_t kept[10];           /* what was there; the jump has replaced JUMP_BYTES of it */
+    uint64_t stub;              /* where its jump leads; 0: it is left alone */
+    struct shape shape;
+    uint8_t kept[MOST_KEPT];    /* what stood at the jump, which has replaced JUMP_BYTES of it */
 };
 
 /* Shared by CLONE_VM: one address space, and what was changed in it.  A copy goes to a fork, as the memory does. */
@@ -78,8 +80,9 @@ struct space {
     uint32_t site_count, area_count;
     uint64_t program, entry;    /* key of struct program, and its first instruction; 0: not known */
     uint64_t executes_at;       /* site at which a fork's child was caught executing; 0: none, or it has been looked at */
-    struct area {               /* of stubs */
-        uint64_t at, used;
+    struct area {               /* of stubs, the gate in front */
+        uint64_t at;
+        uint64_t taken[STUB_LIMIT / 64]; /* bits: places */
     } areas[AREA_LIMIT];
     struct site sites[SITE_LIMIT];
 };
@@ -161,6 +164,7 @@ struct tracer {
     bool new_parked;            /* of some of them nobody has asked yet who shall announce them */
     bool doubts;                /* some of them doubt their parent */
     bool strangers;             /* there was a task of which we do not know whose memory it shares: nothing is patched any more */
+    bool lost_home;             /* names may mean other things to everybody */
     bool patching;
     struct program programs[PROGRAM_LIMIT];
     uint32_t next_program;
@@ -197,6 +201,10 @@ bool inject_has_fault(struct task *task); /* at a fault: has it come before the 
 bool inject_fault(struct task *task); /* at such a one, which is delivered */
 void inject_free(struct task *task);
 
+/* whereabouts.c */
+bool names_are_certain(const struct tracer *tracer, pid_t task); /* does /proc/<server>/fd/N lead it to us? */
+void wanders(struct tracer *tracer, pid_t task, uint64_t number); /* is about to make a call that may change that */
+
 /* gift.c: a copy of a descriptor of that task, or a negative errno. */
 int gift_take(pid_t task, int fd);
 
@@ -214,7 +222,8 @@ void tasks_free(struct tracer *tracer);
 /* memory.c */
 uint64_t memory_key(const uint8_t *first, size_t bytes); /* 0: too few to tell */
 struct program *memory_of_program(struct tracer *tracer, uint64_t key); /* at an exec, which is counted; NULL: key 0 */
-void memory_add(struct tracer *tracer, const struct space *space, uint64_t at, const uint8_t *text); /* was caught */
+/* Was caught.  text: SITE_TEXT bytes around it. */
+void memory_add(struct tracer *tracer, const struct space *space, const struct site *site, const uint8_t *text);
 bool memory_pays(const struct program *program, const struct known_site *site);
 
 /* maps.c: is it code of a file, mapped for this address space alone, that the program may not write to? */
@@ -224,27 +233,28 @@ bool maps_is_text(pid_t task, uint64_t address);
 pid_t parked_orphan(struct tracer *tracer); /* one that nobody will announce */
 pid_t parked_cleared(struct tracer *tracer, pid_t stopped); /* after any stop: one that was not made by this task */
 
-/* patch.c: of a task in a seccomp stop, where its call returns to; the site may be patched now.  *ended: a wait status
- * not 0 where the task did not survive that. */
+/* patch.c: of a task in a seccomp stop, where its call returns to if the site is patched, maybe now, else 0.  *ended: a
+ * wait status not 0 where the task did not survive that. */
 uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);
 /* At the event of a fork: the site at which children of that task execute is changed, for those to come. */
 void patch_for_children(struct tracer *tracer, pid_t maker);
-struct site *patch_site(struct space *space, uint64_t at); /* that site, anew; NULL: no room */
-/* The area is gone, or was never there: its sites become again what they were. */
-void patch_take_back(struct space *space, pid_t task, uint64_t area);
-/* SIGTRAP at a site that was being patched: true, and rip is where to go on. */
+/* The area is gone, or was never there: its sites become again what they were, and it gets no more stubs. */
+void patch_take_back(struct space *space, pid_t task, struct area *area);
+/* SIGTRAP at a site that was being patched, or behind its call: true, and rip is where to go on. */
 bool patch_breakpoint(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 /* SIGSEGV in a stub that the program has unmapped: true, the site is as it was, and rip is there. */
 bool patch_lost(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+/* Before a signal is delivered: a call that has not begun yet is at its site again, where a handler expects it. */
+void patch_retreat(struct tracer *tracer, pid_t task);
 
 /* prepared.c: at an exec, the sites that are known of the program.  Their jumps are written; what must be mapped where, 0:
- * nothing. */
+ * nothing.  certain: names lead it to us. */
 struct prepared {
     uint64_t area, offset;      /* AREA_BYTES of the file of stubs */
 };
 bool prepared_open(struct tracer *tracer);
 void prepared_close(struct tracer *tracer);
-struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key);
+struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, bool certain);
 
 /* dispositions.c */
 struct disposition *disposition_of(struct handlers *handlers, int signal); /* NULL: not remembered */

@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include "../runtime/rows.h"
 #include "core.h"
-#include "sites.h"
 
 extern const char hepwrap_runtime[], hepwrap_runtime_end[];
 __asm__(".section .rodata\n.balign 64\n.globl hepwrap_runtime, hepwrap_runtime_end\n.hidden hepwrap_runtime\n"
@@ -217,24 +216,30 @@ static char **texts_of(PyObject *list)
     return texts;
 }
 
-/* execute(base, path, argv, environment): installs the filter and becomes the command, through the runtime.
- * Returns only on failure: the errno. */
-static PyObject *core_execute(PyObject *module, PyObject *args)
+/* enter(base): installs the filter.  From here on this process sees what the command will see. */
+static PyObject *core_enter(PyObject *module, PyObject *args)
 {
     unsigned long base;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "k", &base))
+        return NULL;
+    const struct image_head *head = (const struct image_head *)hepwrap_runtime;
+    if (install_filter(base, head->size) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+/* execute(path, argv, environment): becomes the command.  Returns only on failure: the errno. */
+static PyObject *core_execute(PyObject *module, PyObject *args)
+{
     const char *path;
     PyObject *argv_list, *environment_list;
     (void)module;
-    if (!PyArg_ParseTuple(args, "kyO!O!", &base, &path, &PyList_Type, &argv_list, &PyList_Type, &environment_list))
+    if (!PyArg_ParseTuple(args, "yO!O!", &path, &PyList_Type, &argv_list, &PyList_Type, &environment_list))
         return NULL;
     char **argv = texts_of(argv_list), **environment = texts_of(environment_list);
     if (!argv || !environment)
         return NULL;
-    const struct image_head *head = (const struct image_head *)hepwrap_runtime;
-    static int filtered; /* a second try (the next directory of PATH) has the filter already */
-    if (!filtered && install_filter(base, head->size) < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    filtered = 1;
     long r = syscall(SYS_execve, path, argv, environment);
     return PyLong_FromLong(r < 0 ? errno : 0);
 }
@@ -260,6 +265,15 @@ static PyObject *core_drop_capabilities(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* is_subreaper() -> whether orphans among our descendants come to this process (prctl(2)) */
+static PyObject *core_is_subreaper(PyObject *module, PyObject *unused)
+{
+    int flag = 0;
+    (void)module, (void)unused;
+    prctl(PR_GET_CHILD_SUBREAPER, &flag, 0, 0, 0);
+    return PyBool_FromLong(flag);
+}
+
 /* rows() -> [(name, number, treatment, path position or 6, dirfd position or 6)] */
 static PyObject *core_rows(PyObject *module, PyObject *unused)
 {
@@ -280,40 +294,61 @@ static PyObject *core_rows(PyObject *module, PyObject *unused)
     return list;
 }
 
-/* displaced_length(behind): of the bytes behind a call, as patching sees them */
+/* The text of a site as patching sees it: what stands before a call, at most LOOK_BEFORE bytes, the call, and what is behind. */
+static unsigned site_text(uint8_t *text, const uint8_t *before, Py_ssize_t before_size, const uint8_t *behind, Py_ssize_t size)
+{
+    unsigned length = size < LOOK_BEHIND ? (unsigned)size : LOOK_BEHIND;
+    memset(text, 0, SITE_TEXT);
+    memcpy(text + LOOK_BEFORE - before_size, before, (size_t)before_size);
+    memcpy(text + SITE_BEHIND, behind, length);
+    return length;
+}
+
+/* displaced_length(behind): of the bytes behind a call */
 static PyObject *core_displaced_length(PyObject *module, PyObject *args)
 {
     const uint8_t *behind;
+    uint8_t text[SITE_TEXT];
+    struct shape shape;
     Py_ssize_t size;
     (void)module;
     if (!PyArg_ParseTuple(args, "y#", &behind, &size))
         return NULL;
-    return PyLong_FromUnsignedLong(displaced_length(behind, size < MOST_DISPLACED ? (unsigned)size : MOST_DISPLACED));
+    unsigned length = site_text(text, NULL, 0, behind, size);
+    return PyLong_FromLong(shape_behind(&shape, text, length) ? shape.behind : 0);
 }
 
-/* makes_only(before, number): of the NUMBER_BYTES bytes before a call */
-static PyObject *core_makes_only(PyObject *module, PyObject *args)
+/* front_length(before, number, stack, at=0): of the LOOK_BEFORE bytes before a call, and STACK_WORDS words at its rsp */
+static PyObject *core_front_length(PyObject *module, PyObject *args)
 {
-    const uint8_t *before;
-    Py_ssize_t size;
-    unsigned long long number;
+    const uint8_t *before, *stack;
+    uint8_t text[SITE_TEXT];
+    struct shape shape;
+    Py_ssize_t size, stack_size;
+    unsigned long long number, at = 0;
+    uint64_t words[STACK_WORDS];
     (void)module;
-    if (!PyArg_ParseTuple(args, "y#K", &before, &size, &number))
+    if (!PyArg_ParseTuple(args, "y#Ky#|K", &before, &size, &number, &stack, &stack_size, &at))
         return NULL;
-    if (size != NUMBER_BYTES)
-        return PyErr_Format(PyExc_ValueError, "%zd bytes, not the %d before a call", size, NUMBER_BYTES);
-    return PyBool_FromLong(makes_only(before, number));
+    if (size != LOOK_BEFORE || stack_size != sizeof words)
+        return PyErr_Format(PyExc_ValueError, "%zd and %zd bytes, not %d and %zu", size, stack_size, LOOK_BEFORE,
+                            sizeof words);
+    site_text(text, before, size, NULL, 0);
+    memcpy(words, stack, sizeof words);
+    return PyLong_FromLong(shape_in_front(&shape, text, number, words, at) ? shape.front : 0);
 }
 
 static PyMethodDef core_methods[] = {
     {"image", core_image, METH_NOARGS, "image() -> bytes of the runtime"},
     {"map_world", core_map_world, METH_VARARGS, "map_world(fd, window) -> base address"},
     {"allow_tracer", core_allow_tracer, METH_VARARGS, "allow_tracer(pid)"},
-    {"execute", core_execute, METH_VARARGS, "execute(base, path, argv, environment) -> errno"},
+    {"enter", core_enter, METH_VARARGS, "enter(base): see what the command will see"},
+    {"execute", core_execute, METH_VARARGS, "execute(path, argv, environment) -> errno"},
     {"drop_capabilities", core_drop_capabilities, METH_VARARGS, "drop_capabilities(keep=0): of this thread; keep: a bit set"},
+    {"is_subreaper", core_is_subreaper, METH_NOARGS, "is_subreaper() -> bool"},
     {"rows", core_rows, METH_NOARGS, "rows() -> the table of system calls"},
     {"displaced_length", core_displaced_length, METH_VARARGS, "displaced_length(behind) -> bytes to move, or 0"},
-    {"makes_only", core_makes_only, METH_VARARGS, "makes_only(before, number) -> bool"},
+    {"front_length", core_front_length, METH_VARARGS, "front_length(before, number, stack, at=0) -> bytes to the call, or 0"},
     {NULL, NULL, 0, NULL},
 };
 

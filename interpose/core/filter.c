@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,7 +22,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER };
+enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER, REQUEST };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -51,9 +52,10 @@ static enum action action_of(uint32_t number)
     case DO_tracer:
         return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : KEEP;
     case DO_wander:
+    case DO_mounts:
         return WANDER;
     default:
-        return number == SYS_open ? OPEN : number == SYS_chroot ? WANDER : CATCH;
+        return number == SYS_open ? OPEN : number == SYS_ioctl ? REQUEST : CATCH;
     }
 }
 
@@ -97,6 +99,13 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
     case OPEN: /* the injection's own, which no program makes: its mode means nothing to the kernel */
         LOAD_WORD(code, OFFSET(args[2]));
         SKIP_UNLESS(code, BPF_JEQ, UPCALL_NUMBER, 1);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        emit_action(code, CATCH, base, bytes);
+        return;
+    case REQUEST: /* those of a file's attributes; all others are about other things */
+        LOAD_WORD(code, OFFSET(args[1]));
+        SKIP_IF(code, BPF_JEQ, FS_IOC_SETFLAGS, 2);
+        SKIP_IF(code, BPF_JEQ, FS_IOC_FSSETXATTR, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
         emit_action(code, CATCH, base, bytes);
         return;

@@ -191,7 +191,7 @@ static bool map_index(struct injection *in)
 static void unprepare(const struct injection *in)
 {
     struct space *space = in->owner->space;
-    patch_take_back(space, in->owner->id, in->prepared.area);
+    patch_take_back(space, in->owner->id, &space->areas[0]);
     space->site_count = space->area_count = 0;
 }
 
@@ -274,7 +274,7 @@ static bool write_routine(struct injection *in)
 static bool write_below(const struct injection *in)
 {
     struct below below = {.entry = in->saved.rip, .area = in->prepared.area, .offset = in->prepared.offset};
-    if (!(in->tracer->index->flags & HEADER_WANDERERS)) /* else the name may lead to anything: no name, and it comes by socket */
+    if (in->certain) /* else the name may lead to anything: no name, and it comes by socket */
         snprintf(below.image, sizeof below.image, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->image_fd);
     snprintf(below.stubs, sizeof below.stubs, "/proc/%u/fd/%d", in->tracer->index->server, in->tracer->stubs_fd);
     return remote_write(in->owner->id, in->saved.rsp - sizeof below, &below, sizeof below) == 0;
@@ -305,7 +305,8 @@ bool inject_begin(struct tracer *tracer, struct task *task)
         set_execfn(in);
     size_t skip = in->saved.rip - in->place;
     uint64_t key = memory_key(in->kept + skip, sizeof in->kept - skip);
-    in->prepared = prepare(tracer, task, in->saved.rip, key);
+    in->certain = names_are_certain(tracer, task->id);
+    in->prepared = prepare(tracer, task, in->saved.rip, key, in->certain);
     if (!write_below(in))
         return inject_refuse(in, "writing to its stack", -EFAULT);
     struct user_regs_struct regs = ready_to_open(in);

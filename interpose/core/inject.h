@@ -17,6 +17,7 @@ struct injection {
     struct fame fame;           /* of the plan that has led here */
     uint64_t place;             /* where the routine lies */
     unsigned char kept[BORROWED]; /* what was there before */
+    bool certain;               /* names lead it to us */
     struct prepared prepared;   /* what is known of the program */
     struct rlimit descriptors;  /* the limit before it was raised */
     bool descriptors_raised, space_raised;

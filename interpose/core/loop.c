@@ -26,6 +26,7 @@ int tracer_attach(struct tracer *tracer, pid_t first)
     }
     task->process->first = true;
     task->tells_exit = true;
+    tracer->lost_home = tracer->index->flags & HEADER_WANDERERS; /* from the start */
     dispositions_look(task->handlers, first);
     return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
 }
@@ -46,13 +47,14 @@ static void on_wait(struct tracer *tracer, pid_t task, int status);
 static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
 {
     int ended;
-    regs->rcx = patch(tracer, task, regs, &ended);
+    uint64_t back = patch(tracer, task, regs, &ended);
     if (ended) {
         on_wait(tracer, task, ended);
         return;
     }
-    if (regs->rcx == regs->rip)
+    if (!back)
         redirected(tracer, task, regs);
+    regs->rcx = back ? back : regs->rip;
     regs->rax = regs->orig_rax;
     regs->orig_rax = (uint64_t)-1;
     regs->rip = tracer->base + tracer->head->entry;
@@ -76,11 +78,11 @@ static void skip_call(struct user_regs_struct *regs, int64_t result)
     regs->rax = (uint64_t)result;
 }
 
-/* A call that the kernel shall make as it is: chroot has been to the runtime before. */
+/* A call that the kernel shall make as it is: those with a path have been to the runtime before. */
 static bool is_only_watched(const struct tracer *tracer, const struct user_regs_struct *regs)
 {
     const struct row *row = row_of(regs->orig_rax);
-    return row && (row->handler == DO_wander || (row->number == SYS_chroot && in_runtime(tracer, regs->rip)));
+    return row && (row->handler == DO_wander || (row->handler == DO_mounts && in_runtime(tracer, regs->rip)));
 }
 
 /* Does this call take a task to where a name, as /proc/<server>/fd, may mean another thing? */
@@ -102,8 +104,8 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         go_on(task, 0);
         return;
     }
-    if (leaves_home(tracer, &regs)) /* said before the call is made; nobody takes it back */
-        __atomic_or_fetch(&tracer->index->flags, HEADER_WANDERERS, __ATOMIC_RELEASE);
+    if (leaves_home(tracer, &regs)) /* said before the call is made */
+        wanders(tracer, task, regs.orig_rax);
     if (regs.orig_rax == SYS_clone) {
         regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
         ptrace(PTRACE_SETREGS, task, NULL, &regs);
@@ -250,6 +252,7 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
         return;
     tracer->counters.signals++;
     disposition_delivered(tracer, task, signal);
+    patch_retreat(tracer, task);
     signal_passed(tracer, task);
     go_on(task, signal);
 }

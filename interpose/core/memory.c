@@ -39,22 +39,22 @@ struct program *memory_of_program(struct tracer *tracer, uint64_t key)
     return program;
 }
 
-void memory_add(struct tracer *tracer, const struct space *space, uint64_t at, const uint8_t *text)
+void memory_add(struct tracer *tracer, const struct space *space, const struct site *site, const uint8_t *text)
 {
     struct program *program = space->program ? program_of(tracer, space->program) : NULL;
-    int64_t distance = (int64_t)(at - space->entry);
+    int64_t distance = (int64_t)(site->at - space->entry);
     if (!program || distance > PROGRAM_REACH || distance < -PROGRAM_REACH)
         return;
     for (uint32_t i = 0; i < program->count; i++)
         if (program->sites[i].distance == distance) {
-            program->sites[i].caught += !memcmp(program->sites[i].text, text, SITE_TEXT);
+            program->sites[i].caught += same_site(program->sites[i].shape, program->sites[i].text, text);
             return;
         }
     if (program->count == KNOWN_SITES)
         return;
-    struct known_site *site = &program->sites[program->count++];
-    *site = (struct known_site){.distance = distance, .caught = 1};
-    memcpy(site->text, text, SITE_TEXT);
+    struct known_site *known = &program->sites[program->count++];
+    *known = (struct known_site){.distance = distance, .caught = 1, .shape = site->shape};
+    memcpy(known->text, text, SITE_TEXT);
 }
 
 bool memory_pays(const struct program *program, const struct known_site *site)

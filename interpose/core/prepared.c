@@ -12,8 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include "core.h"
-#include "sites.h"
+#include "patching.h"
 
 #define SLOTS 512UL          /* programs; later ones are caught as they come */
 #define PAGE 4096UL
@@ -58,7 +57,7 @@ static uint64_t place_for(uint64_t entry)
 /* A slot with the gate in front; false: there is none left. */
 static bool give_slot(struct tracer *tracer, struct program *program, uint64_t entry)
 {
-    uint64_t gate = tracer->base + tracer->head->entry;
+    uint64_t gate = gate_of(tracer);
     if (program->slot)
         return true;
     if (tracer->slots_used + 1 >= SLOTS)
@@ -69,17 +68,30 @@ static bool give_slot(struct tracer *tracer, struct program *program, uint64_t e
     return true;
 }
 
-/* The stub of a known site, made where there is none; its number in the slot, 0: there can be none. */
+/* Its places, as the sites that are known of the program have them. */
+static struct area places_of(const struct program *program, uint64_t at)
+{
+    struct area area = {.at = at};
+    take_place(&area, 0);
+    for (uint32_t i = 0; i < program->count; i++)
+        take_place(&area, program->sites[i].stub);
+    return area;
+}
+
+/* The stub of a known site, made where there is none; its place in the slot, 0: there can be none. */
 static uint32_t stub_of(struct tracer *tracer, struct program *program, struct known_site *site)
 {
-    const uint8_t *behind = site->text + NUMBER_BYTES + SYSCALL_BYTES;
-    uint64_t area = (uint64_t)program->distance, at = (uint64_t)site->distance; /* from the first instruction */
-    unsigned length = displaced_length(behind, MOST_DISPLACED);
-    if (site->stub || !length || !in_reach(area, at))
+    uint64_t at = (uint64_t)site->distance; /* as the area: from the first instruction */
+    struct area area = places_of(program, (uint64_t)program->distance);
+    if (site->stub || !in_reach(area.at, at))
         return site->stub;
-    site->stub = ++program->stub_count;
-    struct stub_text text = stub_for(area + site->stub * STUB_BYTES, area, at, behind, length);
-    memcpy(tracer->stubs + program->slot * AREA_BYTES + site->stub * STUB_BYTES, &text, sizeof text);
+    for (uint32_t i = 1; i < STUB_LIMIT && !site->stub; i++)
+        if (!(area.taken[i / 64] & 1UL << i % 64) && stub_fits(site->shape, at, area.at + i * STUB_BYTES))
+            site->stub = i;
+    struct stub_text text = stub_for(site->shape, area.at + site->stub * STUB_BYTES, area.at, at,
+                                     site->text + LOOK_BEFORE - site->shape.front);
+    if (site->stub)
+        memcpy(tracer->stubs + program->slot * AREA_BYTES + site->stub * STUB_BYTES, &text, sizeof text);
     return site->stub;
 }
 
@@ -88,7 +100,7 @@ static long read_sites(pid_t task, struct known_site *const *sites, uint32_t cou
 {
     struct iovec local = {to, count * SITE_TEXT}, remote[KNOWN_SITES];
     for (uint32_t i = 0; i < count; i++)
-        remote[i] = (struct iovec){(void *)(entry + (uint64_t)sites[i]->distance - NUMBER_BYTES), SITE_TEXT};
+        remote[i] = (struct iovec){(void *)(entry + (uint64_t)sites[i]->distance - LOOK_BEFORE), SITE_TEXT};
     long got = process_vm_readv(task, &local, 1, remote, count, 0) / SITE_TEXT;
     while (got >= 0 && got < count && remote_read(task, (uint64_t)remote[got].iov_base, to[got], SITE_TEXT) == SITE_TEXT)
         got++;
@@ -99,18 +111,19 @@ static long read_sites(pid_t task, struct known_site *const *sites, uint32_t cou
 static bool write_jump(struct tracer *tracer, struct task *task, struct known_site *known, uint64_t area, const uint8_t *now)
 {
     struct space *space = task->space;
-    uint64_t at = space->entry + (uint64_t)known->distance, stub = area + known->stub * STUB_BYTES;
+    uint64_t at = space->entry + (uint64_t)known->distance, jump = at - known->shape.front;
+    uint64_t stub = area + known->stub * STUB_BYTES;
     uint8_t word[8];
-    if (memcmp(now, known->text, SITE_TEXT))
+    if (!same_site(known->shape, now, known->text))
         return false;
-    memcpy(word, now + NUMBER_BYTES, sizeof word);
-    jump_text(word, at, stub);
-    if (remote_poke(task->id, at, word, sizeof word) < 0)
+    memcpy(word, now + LOOK_BEFORE - known->shape.front, sizeof word);
+    jump_text(word, jump, stub);
+    if (remote_poke(task->id, jump, word, sizeof word) < 0)
         return false;
-    struct site *site = patch_site(space, at);
-    site->back = stub + STUB_BACK;
-    site->length = (uint8_t)(SYSCALL_BYTES + displaced_length(now + NUMBER_BYTES + SYSCALL_BYTES, MOST_DISPLACED));
-    memcpy(site->kept, now + NUMBER_BYTES, site->length);
+    struct site *site = site_enter(space, at);
+    site->stub = stub;
+    site->shape = known->shape;
+    memcpy(site->kept, known->text + LOOK_BEFORE - known->shape.front, kept_bytes(known->shape));
     known->caught++;
     tracer->counters.known++;
     tracer->counters.patched++;
@@ -123,15 +136,15 @@ static uint32_t choose(struct tracer *tracer, struct program *program, uint64_t 
     uint32_t count = 0;
     for (uint32_t i = 0; i < program->count; i++) {
         struct known_site *site = &program->sites[i];
-        uint64_t at = entry + (uint64_t)site->distance;
-        if (memory_pays(program, site) && (at + 7) / PAGE != entry / PAGE && at / PAGE != entry / PAGE &&
+        uint64_t jump = entry + (uint64_t)site->distance - site->shape.front;
+        if (memory_pays(program, site) && (jump + 7) / PAGE != entry / PAGE && jump / PAGE != entry / PAGE &&
             give_slot(tracer, program, entry) && stub_of(tracer, program, site))
             chosen[count++] = site;
     }
     return count;
 }
 
-struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key)
+struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry, uint64_t key, bool certain)
 {
     struct known_site *chosen[KNOWN_SITES];
     uint8_t now[KNOWN_SITES][SITE_TEXT];
@@ -141,7 +154,7 @@ struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry
         return none;
     task->space->program = key;
     task->space->entry = entry;
-    bool certain = !tracer->strangers && !(tracer->index->flags & HEADER_WANDERERS); /* of who shares, and of names */
+    certain = certain && !tracer->strangers; /* of who shares, too */
     uint32_t count = !certain ? 0 : choose(tracer, program, entry, chosen), written = 0;
     uint64_t area = place_for(entry);
     if (!count || (int64_t)(area - entry) != program->distance)
@@ -151,6 +164,6 @@ struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry
         written += write_jump(tracer, task, chosen[i], area, now[i]);
     if (!written)
         return none;
-    task->space->areas[task->space->area_count++] = (struct area){area, STUB_BYTES * (program->stub_count + 1UL)};
+    task->space->areas[task->space->area_count++] = places_of(program, area);
     return (struct prepared){area, program->slot * AREA_BYTES};
 }

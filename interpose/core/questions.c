@@ -192,7 +192,7 @@ static long fill(pid_t task, struct question *question)
     if (!row)
         return -ENOSYS;
     uint32_t places[2] = {row->path, row->second_path};
-    for (int i = 0; i < 2; i++) {
+    for (int i = (question->why >> 8 & 0xff) == THE_BASE_ITSELF; i < 2; i++) {
         long r = places[i] < 6 ? copy_text(task, question->arguments[places[i]], &question->path[i]) : 0;
         if (r < 0)
             return r;
@@ -212,6 +212,7 @@ static void upcall_refuse(struct user_regs_struct *regs, int64_t code)
     regs->orig_rax = (uint64_t)-1;
     regs->rax = (uint64_t)code;
     regs->r8 = (uint64_t)-1;
+    regs->r14 = UPCALL_TAKEN;
 }
 
 /* The stopped call becomes futex(FUTEX_WAIT): a signal that is pending already ends or restarts it as the kernel does. */
@@ -224,6 +225,7 @@ static void wait_instead(const struct tracer *tracer, struct user_regs_struct *r
     regs->rdx = word;
     regs->r10 = 0;
     regs->r8 = (uint64_t)word << 32 | slot;
+    regs->r14 = UPCALL_TAKEN;
 }
 
 enum { WAITS_AGAIN = 0, ASKED = 1 };
@@ -281,7 +283,8 @@ void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
         .base = {regs->r12, regs->r13},
         .socket = -1,
     };
-    long r = (question->why & 0xff) == REASON_GIVE ? take_socket(tracer, task, question) : fill(task, question);
+    uint64_t reason = question->why & 0xff;
+    long r = reason == REASON_GIVE || reason == REASON_SHOW ? take_socket(tracer, task, question) : fill(task, question);
     if (r == 0)
         r = ask_or_wait_again(tracer, regs, question);
     if (r != ASKED)

@@ -19,7 +19,7 @@ struct frame {
     u64 noted;  /* the mailbox of the last answer, or offset of the inode to be opened, or base of the second path */
     i32 flags;  /* AT_... or O_..., by kind of call */
     short rules; /* RESOLVE_... of openat2, by which a path is walked; 0: as ever */
-    u8 follow;   /* a symbolic link at the end of the path? */
+    u8 follow;   /* a symbolic link at the end of the path?  Or THE_BASE_ITSELF */
     u8 asked;    /* how often; the server checks permissions for this very call */
     u64 a[6];  /* the arguments as the program gave them */
     u64 number;
@@ -69,16 +69,16 @@ static inline long native(void)
 /* Numbers of x86_64, and the constants of the system-call interface that are used here (man 2). */
 enum {
     NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8,
-    NR_pread64 = 17, NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
-    NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_prctl = 157, NR_futex = 202,
+    NR_ioctl = 16, NR_pread64 = 17, NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
+    NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_lchown = 94, NR_prctl = 157, NR_umount2 = 166, NR_lsetxattr = 189, NR_lremovexattr = 198, NR_futex = 202,
     NR_inotify_add_watch = 254, NR_openat = 257, NR_futimesat = 261, NR_newfstatat = 262, NR_linkat = 265, NR_symlinkat = 266,
     NR_readlinkat = 267, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
-    NR_execveat = 322, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466,
+    NR_execveat = 322, NR_fspick = 433, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466, NR_file_getattr = 468,
 };
 enum {
     EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EBADF = 9, EAGAIN = 11, EACCES = 13,
     EFAULT = 14, EEXIST = 17, EXDEV = 18, ENOTDIR = 20, EISDIR = 21, EINVAL = 22, ENFILE = 23, EMFILE = 24, EROFS = 30,
-    ERANGE = 34, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, ENODATA = 61, EOVERFLOW = 75, EOPNOTSUPP = 95, ESTALE = 116,
+    ERANGE = 34, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, ENODATA = 61, EOVERFLOW = 75, EBADFD = 77, EOPNOTSUPP = 95, ESTALE = 116,
     ERESTARTSYS = 512,
 };
 enum {
@@ -89,9 +89,9 @@ enum {
     O_CLOEXEC = 02000000, O_PATH = 010000000, O_TMPFILE = 020000000,
     R_OK = 4, W_OK = 2, X_OK = 1,
     RESOLVE_NO_SYMLINKS = 4, RESOLVE_IN_ROOT = 16, RESOLVE_CACHED = 32, STATX_RESERVED = (int)0x80000000,
-    IN_DONT_FOLLOW = 0x02000000, FAN_MARK_DONT_FOLLOW = 4,
+    OPEN_TREE_CLONE = 1, FSPICK_SYMLINK_NOFOLLOW = 2, UMOUNT_NOFOLLOW = 8, IN_DONT_FOLLOW = 0x02000000, FAN_MARK_DONT_FOLLOW = 4,
     UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe,
-    FUTEX_WAIT = 0, F_GETFL = 3,
+    FUTEX_WAIT = 0, F_GETFL = 3, FS_IOC_SETFLAGS = 0x40086602, FS_IOC_FSSETXATTR = 0x401c5820,
 };
 enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, S_IFLNK = 0120000, S_IFSOCK = 0140000, S_IFCHR = 0020000,
        S_IFBLK = 0060000, S_IFIFO = 0010000 };

@@ -2,6 +2,7 @@
 #ifndef HEPWRAP_ACTING_H
 #define HEPWRAP_ACTING_H
 #include "attributes.h"
+#include "handover.h"
 #include "names.h"
 #include "opening.h"
 
@@ -21,6 +22,18 @@ static inline long do_access(const struct inode *inode, int mode, int checked)
     return 0;
 }
 
+/* What the stand-in cannot tell: watchers must be allowed to read, and sockets and devices have no attributes. */
+static inline long act_on_standin(const struct inode *inode)
+{
+    u32 number = f->row->number, type = inode->st_mode & S_IFMT;
+    int watches = number == NR_inotify_add_watch || number == NR_fanotify_mark;
+    if (watches && !f->asked && !(inode->flags & (INODE_READ_YES | INODE_UNCHECKED)))
+        return STALE;
+    if (number == NR_file_getattr && (type == S_IFSOCK || type == S_IFCHR || type == S_IFBLK))
+        return -EOPNOTSUPP;
+    return native_on_standin(inode);
+}
+
 static inline long do_getxattr(const char *name)
 {
     long r = foreign_attribute(name);
@@ -37,7 +50,7 @@ static inline long act(const struct inode *inode)
 {
     const struct row *row = f->row;
     switch (row->handler) {
-    case DO_open: case DO_openat2: case DO_creat:
+    case DO_open: case DO_openat2: case DO_open_tree: case DO_creat:
         return do_open(inode);
     case DO_stat: case DO_lstat: case DO_newfstatat:
         fill_stat(buffer_of(row), inode);
@@ -59,7 +72,7 @@ static inline long act(const struct inode *inode)
     case DO_getxattrat:
         return do_getxattr(TEXT_ARGUMENT(3));
     case DO_standin:
-        return native_on_standin(inode);
+        return act_on_standin(inode);
     default:
         return STALE;
     }
@@ -93,6 +106,8 @@ static __attribute__((noinline)) long kernel_says(void)
         return statx_fd(buffer_of(row));
     case DO_readlink: case DO_readlinkat:
         return show_link(native());
+    case DO_open: case DO_openat2:
+        return show_table(native());
     default:
         return native();
     }

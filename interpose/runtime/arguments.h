@@ -8,13 +8,13 @@
 #define TEXT_ARGUMENT(i) ((const char *)f->a[i])
 
 /* What a call does with a symbolic link at the end of its path, and which kind of flags it has. */
-enum last_link { FOLLOWED, KEPT, BY_AT_FLAGS, BY_OPEN_FLAGS, BY_HOW, BY_NUMBER };
+enum last_link { FOLLOWED, KEPT, BY_AT_FLAGS, BY_OPEN_FLAGS, BY_HOW, BY_TREE_FLAGS, BY_NUMBER };
 static const u8 last_link_of[] = {
-    [DO_open] = BY_OPEN_FLAGS, [DO_creat] = BY_OPEN_FLAGS, [DO_openat2] = BY_HOW,
+    [DO_open] = BY_OPEN_FLAGS, [DO_creat] = BY_OPEN_FLAGS, [DO_openat2] = BY_HOW, [DO_open_tree] = BY_TREE_FLAGS,
     [DO_lstat] = KEPT, [DO_readlink] = KEPT, [DO_readlinkat] = KEPT, [DO_lgetxattr] = KEPT, [DO_llistxattr] = KEPT,
     [DO_newfstatat] = BY_AT_FLAGS, [DO_statx] = BY_AT_FLAGS, [DO_faccessat2] = BY_AT_FLAGS,
     [DO_getxattrat] = BY_AT_FLAGS, [DO_listxattrat] = BY_AT_FLAGS,
-    [DO_standin] = BY_NUMBER,
+    [DO_write1] = BY_NUMBER, [DO_standin] = BY_NUMBER, [DO_refused] = BY_NUMBER, [DO_mounts] = BY_NUMBER,
 };
 
 /* Those of open(2): the flags, and whether they have a last link followed. */
@@ -26,7 +26,8 @@ static inline void take_open_flags(i32 flags)
     f->follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 }
 
-/* Calls that the kernel makes with a stand-in: each says in a way of its own that it looks at the link itself. */
+/* Calls that would write, or that the kernel makes with a stand-in: each says in a way of its own that it looks at the
+ * link itself. */
 static inline int follows_by_number(u32 number)
 {
     switch (number) {
@@ -36,8 +37,14 @@ static inline int follows_by_number(u32 number)
         return !(f->a[2] & IN_DONT_FOLLOW);
     case NR_fanotify_mark:
         return !(f->a[1] & FAN_MARK_DONT_FOLLOW);
+    case NR_fspick:
+        return !(f->a[2] & FSPICK_SYMLINK_NOFOLLOW);
+    case NR_umount2:
+        return !(f->a[1] & UMOUNT_NOFOLLOW);
+    case NR_lchown: case NR_lsetxattr: case NR_lremovexattr:
+        return 0;
     default:
-        return 1;
+        return f->row->flags > 5 || !(f->a[f->row->flags] & AT_SYMLINK_NOFOLLOW);
     }
 }
 
@@ -59,6 +66,9 @@ static inline void read_flags(void)
         const volatile struct open_how *how = (const volatile struct open_how *)f->a[2];
         take_open_flags((i32)how->flags);
         f->rules = (short)how->resolve;
+    } else if (way == BY_TREE_FLAGS) { /* a tree that is not cloned is a path that is opened (open_tree(2)) */
+        take_open_flags(O_PATH | ((i32)f->a[2] & O_CLOEXEC) | (f->a[2] & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0));
+        f->flags &= ~O_NOFOLLOW;
     } else {
         f->follow = follows_by_number(row->number) != 0;
     }
@@ -87,11 +97,11 @@ static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
     return r == -ENOENT || r == -ENOTDIR || r == -EACCES ? STALE : r;
 }
 
-/* Watchers are judged by their own descriptor before their path is read. */
+/* Watchers are judged by their own descriptor before their path is read, and what needs a privilege by that. */
 static inline long wrong_before_path(const struct row *row)
 {
     int watches = row->number == NR_inotify_add_watch || row->number == NR_fanotify_mark;
-    return watches ? wrong_for_kernel(row) : STALE;
+    return watches || row->handler > DO_standin ? wrong_for_kernel(row) : STALE;
 }
 
 /* The same of a call on a descriptor. */
@@ -144,7 +154,9 @@ static inline long wrong_arguments(void)
         return wrong_attribute_name((const char *)args[1]);
     case DO_open: case DO_creat:
         return f->flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? wrong_for_kernel(f->row) : STALE;
-    case DO_openat2: case DO_getxattrat: case DO_listxattrat: case DO_write1: case DO_standin:
+    case DO_open_tree:
+        return f->a[2] & OPEN_TREE_CLONE ? -EPERM : wrong_for_kernel(f->row); /* there is no mount to be cloned */
+    case DO_openat2: case DO_getxattrat: case DO_listxattrat: case DO_entry: case DO_write1: case DO_standin:
         return wrong_for_kernel(f->row);
     default:
         break;
@@ -175,6 +187,6 @@ static inline int wants_open_file(const struct row *row)
 /* Calls that make something: what is missing is not the whole answer, the server knows the order of errors. */
 static inline int makes(void)
 {
-    return f->row->handler == DO_write1 || (f->row->handler <= DO_creat && (f->flags & O_CREAT));
+    return f->row->handler == DO_entry || f->row->handler == DO_write1 || (f->row->handler <= DO_creat && (f->flags & O_CREAT));
 }
 #endif

@@ -9,7 +9,8 @@ static inline const struct slot *slot_of(u64 ticket)
     return (const struct slot *)((const char *)index + index->slots_at + (ticket & 0xffffffff) * SLOT_BYTES);
 }
 
-/* Asks and waits, once: what futex(2) says, and the ticket (negative: not asked, the result says why). */
+/* Asks and waits, once: what futex(2) says, and the ticket (negative: not asked, the result says why).  Where a filter of
+ * the program's own keeps the question from us nothing can be known. */
 static inline long upcall(u64 base, u64 second_base, u64 why, long *ticket)
 {
     long result;
@@ -21,11 +22,11 @@ static inline long upcall(u64 base, u64 second_base, u64 why, long *ticket)
     register u64 r13 __asm__("r13") = second_base;
     register u64 r14 __asm__("r14") = why;
     __asm__ volatile("syscall"
-                     : "=a"(result), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8)
-                     : "0"((u64)UPCALL_NUMBER), "r"(r9), "b"(f->number), "r"(r12), "r"(r13), "r"(r14)
+                     : "=a"(result), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8), "+r"(r14)
+                     : "0"((u64)UPCALL_NUMBER), "r"(r9), "b"(f->number), "r"(r12), "r"(r13)
                      : "rcx", "r11", "memory");
-    *ticket = (long)r8;
-    return result;
+    *ticket = r14 == UPCALL_TAKEN ? (long)r8 : -1;
+    return r14 == UPCALL_TAKEN ? result : -EIO;
 }
 
 /* The tracer learns what a program will be called that this call executes, and makes it. */

@@ -32,6 +32,18 @@ static inline u32 minor_of(u64 device) { return (u32)(device & 0xff) | (u32)((de
 #define STATX_BASIC 0x7ffU
 #define STATX_MTIME 0x40U
 #define STATX_MNT_ID 0x1000U
+#define STATX_ATTR_MOUNT_ROOT 0x2000U
+
+/* The prefix, or a name directly below it: is that where something is mounted? */
+static inline int is_root_of_mount(const struct inode *inode)
+{
+    const char *path = at(index_of(), inode->path_at);
+    u32 after = index_of()->prefix_length + 1;
+    for (u32 i = after; i < inode->path_length; i++)
+        if (path[i] == '/')
+            return 0;
+    return 1;
+}
 
 static inline void fill_statx(struct kernel_statx *st, const struct inode *inode, u32 asked)
 {
@@ -53,6 +65,9 @@ static inline void fill_statx(struct kernel_statx *st, const struct inode *inode
     st->dev_major = major_of(inode->st_dev);
     st->dev_minor = minor_of(inode->st_dev);
     st->mnt_id = mount->id;
+    st->attributes_mask = STATX_ATTR_MOUNT_ROOT;
+    if ((inode->st_mode & S_IFMT) == S_IFDIR && is_root_of_mount(inode))
+        st->attributes = STATX_ATTR_MOUNT_ROOT;
 }
 
 struct kernel_statfs {

@@ -3,8 +3,32 @@
 #define HEPWRAP_DESCRIPTOR_CALL_H
 #include "path_call.h"
 
+/* Of ioctl only two requests would write; they read what before they ask whether they may. */
+static inline int is_other_request(const struct row *row)
+{
+    u32 request = (u32)f->a[1];
+    if (row->number != NR_ioctl)
+        return 0;
+    if (request != FS_IOC_SETFLAGS && request != FS_IOC_FSSETXATTR)
+        return 1;
+    (void)*(const volatile char *)f->a[2];
+    return 0;
+}
+
+/* A rule about a memory file is none that the kernel takes (landlock(7)), and none that anything would be denied by. */
+static __attribute__((noinline)) long landlock_rule(void)
+{
+    long r = native();
+    if (r != -EBADFD)
+        return r;
+    int fd = *(const volatile i32 *)(f->a[2] + sizeof(u64)); /* behind the rights: struct landlock_path_beneath_attr */
+    return identify_fd(fd) ? 0 : r;
+}
+
 static __attribute__((noinline)) long fd_call(const struct row *row)
 {
+    if (FD_ARGUMENT(0) < 0 || is_other_request(row)) /* AT_FDCWD is none */
+        return native();
     const struct inode *inode = identify_fd(FD_ARGUMENT(0));
     if (!inode)
         return native();

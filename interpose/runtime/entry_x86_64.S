@@ -9,6 +9,8 @@ hepwrap_image:
     .long hepwrap_entry - hepwrap_image
     .long hepwrap_fault - hepwrap_image
     .long hepwrap_mend - hepwrap_image
+    .long hepwrap_begun - hepwrap_image
+    .long hepwrap_not_ours - hepwrap_image
     .long hepwrap_bootstrap - hepwrap_image
     .long hepwrap_code - hepwrap_image
     .long hepwrap_end - hepwrap_image
@@ -23,6 +25,7 @@ hepwrap_entry:
     test %r11d, %r11d
     jz hepwrap_not_ours
     testb $0, -STACK_LIMIT(%rsp) /* a stack that ends too early faults here, and nowhere behind */
+hepwrap_begun:
     lea -128(%rsp), %rsp
     push %r15
     push %r14

@@ -87,16 +87,13 @@ static inline long execute_plan(u32 tries)
     return plan->inode_at ? perform(fd, argv, plan->execfn_at, plan->comm_at) : perform_by_path(plan, argv);
 }
 
-/* Where `path`, which leads to `target`, is written down as the name of something: then no plan is needed to say what the
- * program was executed as.  0: nowhere. */
-static __attribute__((noinline)) u64 own_name_of(const char *path)
+/* Where `path` is written down: then no plan is needed to say what the program was executed as.  0: nowhere. */
+static __attribute__((noinline)) u64 written_name(const char *path)
 {
-    u64 target = find_target(index_of(), 0, path, 0);
-    if (TARGET_KIND(target) != TARGET_INODE)
-        return 0;
-    const struct inode *inode = inode_at(target);
-    return length_of(path) == inode->path_length && same(path, at(index_of(), inode->path_at), inode->path_length) ?
-           inode->path_at : 0;
+    struct name name = {0, path, 0, length_of(path), 0};
+    name.hash = hash_text(path, name.length);
+    const struct entry *entry = find_entry(index_of(), &name);
+    return entry ? offset_of(entry->key) : 0;
 }
 
 /* The server says how. */
@@ -129,7 +126,7 @@ static __attribute__((noinline)) long execute_known(u64 target)
 {
     const struct inode *inode = inode_at(target);
     u64 program = (inode->st_mode & S_IFMT) == S_IFREG ? LOAD(inode->listing_at) : 0;
-    f->noted = program && (inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED)) ? own_name_of(path_of(0)) : 0;
+    f->noted = program && (inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED)) ? written_name(path_of(0)) : 0;
     if (!f->noted)
         return execute_as_planned();
     long fd = open_certainly(at(index_of(), program), O_PATH | O_CLOEXEC, 0);

@@ -29,24 +29,24 @@ static __attribute__((noinline)) long receive(int socket, int close_on_exec)
     return r < 0 ? -EIO : m.control_length ? m.rights.fd : -EMFILE;
 }
 
-/* The descriptor as lowest free number, as open gives it; a negative errno.  The server sends it through a pair of sockets
- * whose other end the tracer takes, so that nothing needs a name. */
-static __attribute__((noinline)) long hand_over(const struct inode *inode, int flags)
+/* What the server answers to that question with, as lowest free number, as open gives it; a negative errno.  It is sent
+ * through a pair of sockets whose other end the tracer takes, so that nothing needs a name. */
+static __attribute__((noinline)) long hand_over(u64 base, u64 why, int close_on_exec)
 {
     i32 pair[2];
     long r = raw4(NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
     if (r < 0)
         return r;
-    u64 target = ask(offset_of(inode), (u64)(u32)pair[1], REASON_GIVE | (u64)(u32)flags << 32, 0);
+    u64 target = ask(base, (u64)(u32)pair[1], why, 0);
     raw1(NR_close, pair[1]);
     r = -(long)TARGET_VALUE(target);
     if (!r)
-        r = receive(pair[0], flags & O_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+        r = receive(pair[0], close_on_exec ? MSG_CMSG_CLOEXEC : 0);
     if (r < 0) {
         raw1(NR_close, pair[0]);
         return r == -ESTALE ? STALE : r; /* it has been evicted, and is made again with another answer */
     }
-    long fd = raw3(NR_dup3, r, pair[0], flags & O_CLOEXEC); /* over the socket: the number open would have given */
+    long fd = raw3(NR_dup3, r, pair[0], close_on_exec); /* over the socket: the number open would have given */
     raw1(NR_close, r);
     return fd;
 }
@@ -55,11 +55,43 @@ static __attribute__((noinline)) long hand_over(const struct inode *inode, int f
  * As long as no task has left home the name is the server's, and its sequence number says that it is the inode's. */
 static __attribute__((noinline)) long open_certainly(const struct inode *inode, int flags, u32 tries)
 {
-    long fd = tries < 2 ? open_standin(inode, flags) : hand_over(inode, flags);
+    long fd = tries < 2 ? open_standin(inode, flags) :
+              hand_over(offset_of(inode), REASON_GIVE | (u64)(u32)flags << 32, flags & O_CLOEXEC);
     if (fd < 0 || !(LOAD(index_of()->flags) & HEADER_WANDERERS) || identify_fd((int)fd) == inode)
         return fd;
     raw1(NR_close, fd);
     return STALE;
 }
 
+/* A table of /proc that has to be read with virtual names, by what it is called (the server looks which it is)? */
+static inline int may_be_table(const char *path)
+{
+    static const char names[][10] = {"maps", "smaps", "numa_maps", "mounts", "mountinfo", "mtab"};
+    u32 last = 0;
+    for (u32 i = 0; path[i]; i++)
+        if (path[i] == '/')
+            last = i + 1;
+    for (u32 i = 0; i < sizeof names / sizeof names[0]; i++) {
+        u32 n = 0;
+        while (names[i][n] && path[last + n] == names[i][n])
+            n++;
+        if (!names[i][n] && !path[last + n])
+            return 1;
+    }
+    return 0;
+}
+
+/* The kernel has opened something as `fd`: if that is a table with names in it that are others here, then under the same
+ * number what shall be read; where the server cannot tell, what the kernel says. */
+static __attribute__((noinline)) long show_table(long fd)
+{
+    if (fd < 0 || f->flags & (O_PATH | O_ACCMODE) || !may_be_table(path_of(0)))
+        return fd;
+    long shown = hand_over(0, REASON_SHOW | (u64)(u32)fd << 32, O_CLOEXEC);
+    if (shown >= 0) {
+        raw3(NR_dup3, shown, fd, f->flags & O_CLOEXEC);
+        raw1(NR_close, shown);
+    }
+    return fd;
+}
 #endif

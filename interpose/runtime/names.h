@@ -18,6 +18,27 @@ static inline long read_link(const struct inode *inode, char *to, i32 size)
     return put_text(to, (u64)size, at(index_of(), inode->link_at), inode->link_length);
 }
 
+static inline int starts_with(const char *text, const char *start)
+{
+    for (; *start; start++, text++)
+        if (*text != *start)
+            return 0;
+    return 1;
+}
+
+/* A link of the kernel's to an object of the host, `r` bytes in room for `size`, by the name under which that is shown. */
+static __attribute__((noinline)) long show_moved_link(char *to, long r, i32 size)
+{
+    if (r >= size)
+        return r; /* cut, perhaps: there is no room for a NUL to look for its end by */
+    char behind = to[r];
+    *(volatile char *)(to + r) = 0;
+    u64 moved = show_moved(to, (u64)size);
+    if (!moved || moved > (u64)size)
+        *(volatile char *)(to + r) = behind;
+    return moved && moved <= (u64)size ? (long)moved - 1 : r;
+}
+
 /* The kernel answered readlink: where it names a stand-in (/proc/PID/{exe,cwd,fd/N}), say what that stands for. */
 static inline long show_link(long r)
 {
@@ -27,6 +48,8 @@ static inline long show_link(long r)
     i32 size = (i32)f->a[row->buffer + 1];
     if (r <= 0 || to[0] != '/')
         return r;
+    if (is_rooted() && starts_with(path_of(0), "/proc/"))
+        r = show_moved_link(to, r, size);
     int suspect = r == size;
     if (r >= (long)sizeof memfd - 1)
         suspect |= same(to, memfd, sizeof memfd - 1);
@@ -35,7 +58,8 @@ static inline long show_link(long r)
     const struct inode *inode = suspect ? identify(start_of(0), path_of(0), 0) : 0;
     if (!inode)
         return r;
-    long length = put_text(to, (u64)size, at(index_of(), inode->path_at), inode->path_length);
+    long length = inode->path_length ? put_text(to, (u64)size, at(index_of(), inode->path_at), inode->path_length) :
+                                       put_text(to, (u64)size, "/", 1);
     if (length < r)
         zero(to + length, (u64)(r - length)); /* programs that cleared their buffer count on the NUL behind the name */
     return length;
@@ -44,11 +68,17 @@ static inline long show_link(long r)
 static inline long get_cwd(void)
 {
     long r = native();
+    if (r > 0 && is_rooted()) {
+        u64 moved = show_moved((char *)f->a[0], f->a[1]);
+        return !moved ? r : moved > f->a[1] ? -ERANGE : (long)moved;
+    }
     if (r != -ENOENT)
         return r; /* the kernel calls the path of a deleted directory ENOENT, and only that is doubtful */
     const struct inode *inode = identify_fd(AT_FDCWD);
     if (!inode)
         return r;
+    if (!inode->path_length)
+        return f->a[1] < 2 ? -ERANGE : put_text((char *)f->a[0], f->a[1], "/", 2);
     if (f->a[1] < (u64)inode->path_length + 1)
         return -ERANGE;
     return put_text((char *)f->a[0], f->a[1], at(index_of(), inode->path_at), (u64)inode->path_length + 1);
@@ -157,14 +187,6 @@ static inline long put_value(u64 ticket, char *to, u64 size)
         return -ERANGE;
     copy(to, at(index_of(), slot->data_at), length);
     return slot_is_still(ticket) ? (long)length : STALE_DATA;
-}
-
-static inline int starts_with(const char *text, const char *start)
-{
-    for (; *start; start++, text++)
-        if (*text != *start)
-            return 0;
-    return 1;
 }
 
 /* Attributes that no catalogue has are answered here: ls and cp ask for them with every file. */

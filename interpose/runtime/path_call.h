@@ -24,7 +24,7 @@ static __attribute__((noinline)) long follow_target(u64 target)
                 return -(long)TARGET_VALUE(target);
             break;
         case TARGET_HOST:
-            if (f->row->handler < DO_write1 || f->row->handler == DO_standin || f->asked)
+            if (f->row->handler < DO_entry || f->row->handler == DO_standin || f->asked)
                 return let_kernel((u64)at(index_of(), TARGET_VALUE(target)));
             break;
         case TARGET_NATIVE:
@@ -63,6 +63,8 @@ static inline long on_descriptor(void)
 {
     if (f->row->handler == DO_newfstatat || f->row->handler == DO_statx)
         return kernel_says();
+    if (f->row->handler == DO_open_tree) /* the stand-in itself */
+        return native();
     const struct inode *inode = f->row->dirfd < 6 ? identify_fd(start_of(0)) : 0;
     if (!inode)
         return native();
@@ -84,28 +86,9 @@ static __attribute__((noinline)) long unless_led_back(long r)
     return !f->asked && doubtful(r) && could_be_ours(0, 1) ? STALE : r;
 }
 
-static __attribute__((noinline)) long path_call(void)
+/* From the first target to the result, and opens what is to be opened. */
+static __attribute__((noinline)) long carry_out(u64 target)
 {
-    if (f->row->handler == DO_openat2 && !has_how())
-        return native();
-    long wrong = f->row->handler == DO_standin ? wrong_before_path(f->row) : STALE;
-    if (wrong != STALE)
-        return wrong;
-    read_flags();
-    if (!path_of(0) || !*(const volatile char *)path_of(0))
-        return on_descriptor();
-    u64 target = first_look(0);
-    if (target == LET_KERNEL) {
-        long r = kernel_says();
-        if (!doubtful(r))
-            return r;
-        target = second_look(0);
-        if (target == LET_KERNEL)
-            return r;
-    }
-    wrong = wrong_arguments();
-    if (wrong != STALE)
-        return wrong;
     for (u32 tries = 0; tries < 4; tries++) {
         long r = follow_target(target);
         if (r == ASK_KERNEL) {
@@ -123,5 +106,46 @@ static __attribute__((noinline)) long path_call(void)
         target = TARGET(TARGET_ASK, 0); /* it has gone, or this task cannot reach it by name, or a link of the host's */
     }
     return -EIO;
+}
+
+/* The virtual inode that a name of the host's is a way to, past all that could tell: a link of /proc leads straight to
+ * the stand-in, of which the kernel would say what it is, and change it.  What would change something is never trusted
+ * to its name; else only names that look like it are looked at.  0: the kernel may have it. */
+static inline const struct inode *behind_link_of_proc(void)
+{
+    u32 kind = f->row->handler;
+    if (kind == DO_entry || (kind >= DO_stat && kind <= DO_statx) || kind == DO_readlink || kind == DO_readlinkat)
+        return 0; /* these are about the link, or their answer is looked at */
+    if (f->rules || (kind <= DO_creat && !f->follow) || (kind != DO_write1 && !may_be_link_of_proc(path_of(0))))
+        return 0;
+    return identify(start_of(0), path_of(0), f->follow ? 0 : AT_SYMLINK_NOFOLLOW);
+}
+
+static __attribute__((noinline)) long path_call(void)
+{
+    if (f->row->handler == DO_openat2 && !has_how())
+        return native();
+    long wrong = f->row->handler >= DO_standin ? wrong_before_path(f->row) : STALE;
+    if (wrong != STALE)
+        return wrong;
+    read_flags();
+    if (!path_of(0) || !*(const volatile char *)path_of(0))
+        return on_descriptor();
+    u64 target = first_look(0);
+    if (target == LET_KERNEL && makes())
+        target = look_before_making(0);
+    if (target == LET_KERNEL) {
+        const struct inode *inode = behind_link_of_proc();
+        long r = inode ? STALE : kernel_says();
+        if (inode) {
+            f->base = offset_of(inode);
+            f->follow = THE_BASE_ITSELF;
+            target = TARGET(TARGET_INODE, f->base);
+        } else if (!doubtful(r) || (target = second_look(0)) == LET_KERNEL) {
+            return r;
+        }
+    }
+    wrong = wrong_arguments();
+    return wrong == STALE ? carry_out(target) : wrong;
 }
 #endif

@@ -11,8 +11,10 @@
  * The tracer turns it into futex(2), waiting while the slot's word is `word`: question and wait are one system call, so
  * that no signal falls between the two and is forgotten.
  *   rax: what futex says; r8: the ticket, word << 32 | slot, or negative where nothing was asked: then rax is why.
+ *   r14: UPCALL_TAKEN; else the tracer has not seen it, as a filter of the program's own has answered instead.
  *   rdi, rsi, rdx and r10 are spent. */
 #define UPCALL_NUMBER 0x68707770
+#define UPCALL_TAKEN (~0UL)
 
 #ifndef __ASSEMBLER__
 enum reason {
@@ -22,8 +24,12 @@ enum reason {
     REASON_EXECUTE = 3, /* no question: the tracer makes the call of number rbx, with the arguments that stand in place, and
                            remembers what the program shall be called: r12, r13: offsets of AT_EXECFN and of the task's
                            name.  rbx = -1: it forgets them.  rax is the result of that call */
+    REASON_SHOW = 4,   /* the descriptor in place of the flags is a table of /proc: send one to read in its place, as above */
 };
 #endif
+
+/* In place of whether a last link is followed: the call is about `base` itself, whatever its path says. */
+#define THE_BASE_ITSELF 2
 
 /* Bytes the runtime may use below the caller's stack pointer, the 128 of the red zone included. */
 #define STACK_LIMIT 456
@@ -59,6 +65,8 @@ struct image_head {
     unsigned int entry;     /* a caught system call: rax number, rcx return address */
     unsigned int fault;     /* r15 frame: returns -EFAULT */
     unsigned int mend;      /* r15 frame: sets a signal that the kernel has reset, and the mask; then -EFAULT */
+    unsigned int begun;     /* from the entry to here nothing has changed but flags and r11, which a call does not keep */
+    unsigned int others;    /* from here to mend: calls that are not ours, on their way back */
     unsigned int bootstrap; /* maps the index after an exec, ends in the program or in UPCALL_NUMBER */
     unsigned int code;      /* from here on r15 is the frame, and a fault is a bad pointer; before, the stack's end */
     unsigned int size;      /* of the whole image */

@@ -1,4 +1,5 @@
 /* The in-process runtime: every caught system call comes here, from the tracer's redirect or from a patched site. */
+#include "address_call.h"
 #include "descriptor_call.h"
 #include "executing.h"
 #include "two_paths.h"
@@ -34,6 +35,10 @@ long hepwrap_main(u32 place)
         return execute();
     case DO_fstatfs: case DO_fgetxattr: case DO_flistxattr: case DO_fwrite: case DO_fchdir:
         return fd_call(row);
+    case DO_address:
+        return address_call();
+    case DO_landlock:
+        return landlock_rule();
     case DO_write2:
         return two_path_call();
     default:

@@ -64,6 +64,8 @@ static inline void follow_by_number(u32 number)
         f->a[4] |= AT_SYMLINK_FOLLOW;
     if (number == NR_inotify_add_watch)
         f->a[2] &= ~(u64)IN_DONT_FOLLOW;
+    if (number == NR_file_getattr)
+        f->a[4] &= ~(u64)AT_SYMLINK_NOFOLLOW;
     if (number == NR_fanotify_mark)
         f->a[1] &= ~(u64)FAN_MARK_DONT_FOLLOW;
 }

@@ -27,7 +27,7 @@ static __attribute__((noinline)) long two_path_call(void)
 {
     f->follow = 0;
     int ours = first_look(0) != LET_KERNEL;
-    ours |= first_look(1) != LET_KERNEL;
+    ours |= first_look(1) != LET_KERNEL || mentions_prefix(path_of(1)); /* which the kernel could make */
     long r = ours ? -ENOENT : native();
     if (!doubtful(r))
         return r;

@@ -6,7 +6,7 @@
  */
 #ifndef HEPWRAP_WHERE_H
 #define HEPWRAP_WHERE_H
-#include "ask.h"
+#include "binds.h"
 #include "rows.h"
 
 /* Fits no target: "let the kernel answer". */
@@ -92,7 +92,7 @@ static inline int under_prefix(const char *path)
 /* Does the mount point's name occur as a component?  (Without symbolic links no other path can lead there.) */
 static inline int mentions_prefix(const char *path)
 {
-    for (u32 i = 0; path[i] && i < PATH_LIMIT; i++) {
+    for (u32 i = 0; i < PATH_LIMIT && path[i]; i++) {
         if (i && path[i - 1] != '/')
             continue;
         const struct header *index = index_of();
@@ -111,7 +111,7 @@ static inline u64 known_or_ask(u64 target)
     return target && !(f->rules & ~RESOLVE_CACHED) ? target : TARGET(TARGET_ASK, 0);
 }
 
-/* /proc/self/NAME and /proc/self/fd/N: whatever the kernel comes to by these is the right object. */
+/* /proc/self/NAME and /proc/self/fd/N: whatever the kernel comes to by these is the right object (but for `root`). */
 static inline int is_of_task(const char *path)
 {
     static const char self[] = "/proc/self/";
@@ -119,6 +119,8 @@ static inline int is_of_task(const char *path)
         if (path[i] != self[i])
             return 0;
     path += sizeof self - 1;
+    if (path[0] == 'r' && is_rooted())
+        return 0;
     if (path[0] == 'f' && path[1] == 'd' && path[2] == '/')
         path += 3;
     while (*path && *path != '/')
@@ -126,17 +128,35 @@ static inline int is_of_task(const char *path)
     return !*path;
 }
 
+/* Could it be a link of /proc to what a task has open, by one of the names that programs use?  A descriptor's name is a
+ * number, to which a descriptor of such a directory may lead. */
+static inline int may_be_link_of_proc(const char *path)
+{
+    static const char starts[][9] = {"/proc/", "/dev/fd/", "/dev/std", "self/", "thread-", "fd/"};
+    if (path[0] >= '0' && path[0] <= '9')
+        return 1;
+    for (u32 i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        u32 n = 0;
+        while (starts[i][n] && path[n] == starts[i][n])
+            n++;
+        if (!starts[i][n])
+            return 1;
+    }
+    return 0;
+}
+
+static inline int goes_up(const char *path)
+{
+    for (u32 i = 0; i < PATH_LIMIT && path[i]; i++)
+        if ((!i || path[i - 1] == '/') && path[i] == '.' && path[i + 1] == '.' && (path[i + 2] == '/' || !path[i + 2]))
+            return 1;
+    return 0;
+}
+
 /* Through /proc to a directory and up again?  From a stand-in the kernel goes up to where that was made, and succeeds. */
 static inline int goes_up_from_proc(const char *path)
 {
-    static const char proc[] = "/proc/";
-    for (u32 i = 0; i < sizeof proc - 1; i++)
-        if (path[i] != proc[i])
-            return 0;
-    for (u32 i = sizeof proc - 1; path[i] && i < PATH_LIMIT; i++)
-        if (path[i - 1] == '/' && path[i] == '.' && path[i + 1] == '.' && (path[i + 2] == '/' || !path[i + 2]))
-            return 1;
-    return 0;
+    return may_be_link_of_proc(path) && goes_up(path);
 }
 
 /* Is there a symbolic link on the way (or something else that lets us not know)? */
@@ -158,16 +178,43 @@ static inline int is_missing_on_host(int dirfd, const char *path)
     return r == -EXDEV || r == -EROFS;
 }
 
+/* Does an absolute path go through something that is missing on the host?  The server has written down through what, as
+ * a text that ends there; whether it still is missing, and for this task, only the kernel knows. */
+static __attribute__((noinline)) int is_lost_on_host(const char *path)
+{
+    struct name name = {0, path, 0, 0, 0};
+    struct reading r = start_reading(0, 0, 0, path);
+    for (; name.length < PATH_LIMIT && path[name.length]; name.length++) {
+        if (path[name.length] == '/' && name.length) {
+            name.hash = hash_end(r.hash, r.rest, name.length);
+            const struct entry *entry = find_entry(index_of(), &name);
+            if (entry && entry_target(entry, 0) == TARGET(TARGET_MISSING, 0) && is_missing_on_host(AT_FDCWD, entry->key))
+                return 1;
+        }
+        add_byte(&r, (u8)path[name.length]);
+    }
+    return 0;
+}
+
+/* Has the kernel found the end of this path on the host's side of it?  What is said to be lost is asked about first: that
+ * is one call where the others are two. */
+static inline int ends_on_host(int dirfd, const char *path)
+{
+    return (path[0] == '/' && is_lost_on_host(path)) || !may_turn_off(dirfd, path) || is_missing_on_host(dirfd, path);
+}
+
 /* Could this path lead to us, other than by starting below the prefix?  `failed`: the kernel has not come to an end, and
  * a host without a /cvmfs has sent it nowhere else.  In the order of what it costs: most paths that are missing on the
  * host have no link in front of what is missing. */
 static inline int could_be_ours(int second, int failed)
 {
-    if (is_of_task(walked_path(second)))
+    const char *path = walked_path(second);
+    if (is_of_task(path))
         return 0;
-    return mentions_prefix(walked_path(second)) ||
-           (may_turn_off(start_of(second), walked_path(second)) &&
-            !(failed && is_missing_on_host(start_of(second), walked_path(second))));
+    if (index_of()->flags & HEADER_NESTED_BINDS && path[0] != '/')
+        return 1;
+    return (is_rooted() ? goes_up(path) : mentions_prefix(path)) ||
+           !(failed ? ends_on_host(start_of(second), path) : !may_turn_off(start_of(second), path));
 }
 
 /* Does this task see the host that the server knows: the same mounts, and the same root?  An id of a mount is that of one
@@ -211,11 +258,23 @@ static inline u64 from_directory(int second)
     return known_or_ask(find_target(index_of(), dir, walked_path(second), f->follow));
 }
 
+/* An absolute path where the root is ours. */
+static __attribute__((noinline)) u64 look_in_root(int second)
+{
+    enum kept kept = how_kept(walked_path(second));
+    if (kept == KEPT_NOT)
+        return known_or_ask(find_target(index_of(), 0, walked_path(second), f->follow));
+    int makes_name = kept == KEPT_PLACE && f->row->handler >= DO_write1;
+    return makes_name || could_be_ours(second, 0) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+}
+
 /* First look.  Puts down the virtual directory that a relative path starts from, if that was looked up. */
 static __attribute__((noinline)) u64 first_look(int second)
 {
     const char *path = walked_path(second);
     if (path[0] == '/') {
+        if (is_rooted())
+            return look_in_root(second);
         if (under_prefix(path))
             return known_or_ask(find_target(index_of(), 0, path, f->follow));
         if (goes_up_from_proc(path))
@@ -228,6 +287,17 @@ static __attribute__((noinline)) u64 first_look(int second)
     if (target)
         return target;
     return is_unreliable() && *path_of(second) && could_be_ours(second, 0) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
+}
+
+/* A look before something is made: where the path mentions the mount point, which the host may lack, the kernel could make
+ * that. */
+static __attribute__((noinline)) u64 look_before_making(int second)
+{
+    const char *path = walked_path(second);
+    if (!mentions_prefix(path))
+        return LET_KERNEL;
+    u64 target = path[0] == '/' ? 0 : from_directory(second);
+    return target ? target : TARGET(TARGET_ASK, 0);
 }
 
 /* What leads to us and is unknown to the kernel; under RESOLVE_CACHED that may have another name. */

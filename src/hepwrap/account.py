@@ -5,7 +5,6 @@ Owns the form.  Must not know where the numbers come from: it is handed plain va
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 VERSION = 1
@@ -23,6 +22,8 @@ def size_text(count: float) -> str:
 
 def as_json(account: Mapping[str, object]) -> str:
     """Versioned JSON, one object."""
+    import json
+
     return json.dumps({"version": VERSION, **account}, indent=1, sort_keys=True, default=str) + "\n"
 
 

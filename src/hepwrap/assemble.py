@@ -142,7 +142,7 @@ def run(loaded: LoadedSettings, command: list[str], environment: Mapping[str, st
     Repositories are opened, and a configuration repository is read, in the helper process: nothing that starts threads
     or connections may happen before it is forked.
     """
-    from dataclasses import replace
+    from hepwrap.records import replace
 
     wanted = tuple(RepositorySettings(name) for name in loaded.required)
     cache = loaded.job.cache
@@ -157,7 +157,12 @@ def run(loaded: LoadedSettings, command: list[str], environment: Mapping[str, st
             f"the engine is not built ({error}); install hepwrap again with a C compiler, or see `hepwrap doctor`"
         ) from error
     # The one call site of the engine.
-    job.run(job.Plan(settings, lambda warn, log: mount_table(loaded, warn=warn, log=log)), command, environment)
+    plan = job.Plan(
+        settings,
+        lambda warn, log: mount_table(loaded, warn=warn, log=log),
+        lambda: {name: loaded.revision_asked(name) for name in loaded.required},
+    )
+    job.run(plan, command, environment)
 
 
 class RepositoryFiles(Mapping[str, bytes]):

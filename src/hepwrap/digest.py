@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from hepwrap.errors import CorruptObject, Unsupported
+from hepwrap.records import dataclass
 
 DIGEST_BYTES = 20
 

@@ -5,7 +5,7 @@ Owns the wiring of a launch; `assemble` owns that of repositories.  Everything h
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import fcntl
 import os
 import time
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hepwrap import account
 from hepwrap.joblog import Complaints, JobLog
+from hepwrap.records import as_mapping, dataclass, replace
 from hepwrap.settings import Settings
 
 if TYPE_CHECKING:
     from hepwrap.cache.memory import MemoryFile, MemoryFiles
     from hepwrap.interpose.herald import Herald
     from hepwrap.interpose.launch import LaunchOptions
-    from hepwrap.interpose.server import Server
+    from hepwrap.interpose.server import Ground, Server
+    from hepwrap.interpose.world import World
     from hepwrap.vfs.magic import MagicAttributes
     from hepwrap.vfs.mounts import Mount, MountTable
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a launch needs from the front: settings, and the way to the mounts.
 
@@ -39,6 +41,8 @@ class Plan:
 
     settings: Settings
     mounts: Callable[[Say, Say], MountTable]
+    #: For each repository that was named, the tag and the root hash that were asked for; "" none.
+    revisions: Callable[[], Mapping[str, tuple[str, str]]] = dict
 
 
 def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoReturn:
@@ -46,8 +50,16 @@ def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoRet
     from hepwrap.interpose import launch
     from hepwrap.interpose.herald import Herald, identity_of
 
+    if launch.tracer_of_this_process():
+        from hepwrap import nested
+
+        if around := nested.launch_around(plan.settings.prefix):
+            nested.check(around, plan.settings, plan.revisions())
+            if plan.settings.stats is not None:
+                say_now("hepwrap: no account of this launch: the one around it counts all of this")
+            launch.execute(command, environment)
     stderr = identity_of(2)
-    plan = dataclasses.replace(plan, settings=with_absolute_paths(plan.settings))
+    plan = replace(plan, settings=with_absolute_paths(plan.settings))
     kept = None
     if plan.settings.stats == "-" or plan.settings.verbosity:
         kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 10) if stderr else None
@@ -55,10 +67,16 @@ def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoRet
     launch.run(command, environment, lambda options: build(plan, options, herald), keep=() if kept is None else (kept,))
 
 
+def say_now(line: str) -> None:
+    """One line on stderr, if that is open."""
+    with contextlib.suppress(OSError):
+        os.write(2, line.encode() + b"\n")
+
+
 def with_absolute_paths(settings: Settings) -> Settings:
     """The helper will have another working directory."""
     stats = settings.stats if settings.stats in (None, "-") else os.path.abspath(settings.stats)
-    return dataclasses.replace(settings, stats=stats, log=settings.log and settings.log.absolute())
+    return replace(settings, stats=stats, log=settings.log and settings.log.absolute())
 
 
 def log_directory(settings: Settings) -> Path | None:
@@ -68,13 +86,11 @@ def log_directory(settings: Settings) -> Path | None:
 
 def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     """The server of one launch, with every repository of the command line verified.  Raises HepwrapError."""
-    from hepwrap.cache import descriptors
     from hepwrap.interpose import _core
-    from hepwrap.interpose.server import Server
+    from hepwrap.interpose.home import Home
+    from hepwrap.interpose.server import Ground, Server, current_directory
     from hepwrap.interpose.standins import StandIns, candidate_directories
-    from hepwrap.interpose.world import World
     from hepwrap.vfs.index import _index
-    from hepwrap.vfs.resolve import OsHost, Resolver
 
     settings = plan.settings
     log = JobLog(log_directory(settings), herald.say if settings.verbosity else None, file=settings.log)
@@ -82,31 +98,54 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     table = plan.mounts(complaints.warn, log)
     for repository in settings.repositories:
         table.get(repository.name.encode())
-    index = _index.Index(options.window, settings.prefix.encode(), _core.image())
-    # The files tell the world of evictions, the world asks for files: tied here, before either is used.
-    world: World
-    files = make_files(settings, lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
-    facts = Facts(files)
-    world = World(
-        index,
-        Resolver(table, OsHost()),
-        files,
-        StandIns(candidate_directories(dict(os.environ))),
-        facts.magic,
-        log,
-        most_objects=descriptors.reserved_for_objects,
-    )
-    facts.world = world
-    return Server(
-        world,
+    if settings.root is not None or settings.binds:
+        from hepwrap.showing import arrange
+
+        arrange(table, settings, os.environb, current_directory())
+    index = _index.Index(options.window, table.begin, _core.image())
+    home = Home(table.prefix, has_root=table.root is not None)
+    ground = Ground(index, table, StandIns(candidate_directories(dict(os.environ))), home)
+    started = time.time()
+    server = Server(
+        ground,
+        lambda: make_world(ground, settings, log, started),
         herald,
         report=lambda server: report(server, settings, complaints, log, table, herald),
         log=log,
         complain=complaints,
         warn=complaints.warn,
-        housekeeping=lambda: keep_house(files, table),
+        housekeeping=lambda server: keep_house(server.made_world.files if server.made_world else None, table),
         patching=settings.patch,
     )
+    if settings.root is not None or settings.binds:  # nearly every path is a question then, the first one too
+        assert server.world
+    return server
+
+
+def make_world(ground: Ground, settings: Settings, log: JobLog, started: float) -> World:
+    """What answers are made from, on that ground; `started` is when the launch was, seconds since 1970."""
+    from hepwrap import nested
+    from hepwrap.cache import descriptors
+    from hepwrap.interpose.world import World
+    from hepwrap.vfs.resolve import OsHost, Resolver
+
+    # The files tell the world of evictions, the world asks for files: tied here, before either is used.
+    world: World
+    files = make_files(settings, lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
+    facts = Facts(files, started)
+    world = World(
+        ground.index,
+        Resolver(ground.mounts, OsHost()),
+        files,
+        ground.standins,
+        facts.magic,
+        log,
+        home=ground.home,
+        most_objects=descriptors.reserved_for_objects,
+    )
+    facts.world = world
+    world.launch_attribute = nested.ATTRIBUTE.encode(), nested.about(settings)
+    return world
 
 
 def make_files(
@@ -122,9 +161,10 @@ def make_files(
     )
 
 
-def keep_house(files: MemoryFiles, table: MountTable) -> None:
+def keep_house(files: MemoryFiles | None, table: MountTable) -> None:
     """Every few seconds: give memory back where it got tight, say that a whitelist has expired."""
-    files.trim()
+    if files is not None:
+        files.trim()
     for mount in table.mounted():
         if mount.repository is not None:
             mount.repository.check_expiry()
@@ -133,10 +173,10 @@ def keep_house(files: MemoryFiles, table: MountTable) -> None:
 class Facts:
     """The magic attributes of each mount, with what the server knows for them."""
 
-    def __init__(self, files: MemoryFiles) -> None:
+    def __init__(self, files: MemoryFiles, started: float) -> None:
         self.world: object = None
         self._files = files
-        self._started = time.time()
+        self._started = started
         self._made: dict[int, MagicAttributes] = {}
 
     def magic(self, mount: Mount) -> MagicAttributes | None:
@@ -171,7 +211,7 @@ def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]
     fetch: dict[str, float] = {}
     for mount in table.mounted():
         if mount.repository is not None:
-            for name, value in dataclasses.asdict(mount.repository.fetcher.counters).items():
+            for name, value in as_mapping(mount.repository.fetcher.counters).items():
                 fetch[name] = fetch.get(name, 0) + value
     empty = ("requests", "bytes_received", "failures", "retries", "failovers", "corrupt", "seconds")
     return {
@@ -180,7 +220,7 @@ def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]
         "questions": dict(world.tally.by_call),
         "answers": {"failures": world.tally.failures},
         "fetch": {**dict.fromkeys(empty, 0), **fetch},
-        "cache": dataclasses.asdict(world.files.counters),
+        "cache": as_mapping(world.files.counters),
         "index": {"bytes": world.index.used, "names": world.index.names},
         "revisions": {
             mount.name.decode(): mount.repository.revision for mount in table.mounted() if mount.repository is not None

@@ -7,8 +7,9 @@ Names in brackets are the CernVM-FS parameters that set the same thing (format n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from hepwrap.records import dataclass, field
 
 MIB = 1024 * 1024
 
@@ -106,6 +107,10 @@ class Settings:
     cache: CacheSettings = CacheSettings()
     #: Where a mounted CernVM-FS would be.
     prefix: str = "/cvmfs"
+    #: A directory of a repository that the job shall have as its `/`; None: the host's.
+    root: str | None = None
+    #: What of the host is shown elsewhere: the place, and the file or directory.
+    binds: tuple[tuple[str, str], ...] = ()
     #: Where the highest revision seen is remembered; None: nowhere (no writable state directory).
     state_directory: Path | None = None
     offline: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hepwrap.cache.budget import FixedBudget
 from hepwrap.cache.memory import MemoryFile, MemoryFiles, Part
 from hepwrap.cache.objects import Objects
 from hepwrap.errors import CorruptObject, FetchFailed, MissingObject, Unsupported
+from hepwrap.records import replace
 from tests.helpers.memory_fetcher import MemoryFetcher
 from tests.helpers.threads import Together, wait_until
 

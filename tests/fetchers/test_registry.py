@@ -39,7 +39,7 @@ def _stranger(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint("broken", "no_such_module_at_all:Fetcher", registry.GROUP),
     ]
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Memory.__module__])
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.GROUP else [])
+    monkeypatch.setattr(registry, "_third_parties", lambda: points)
 
 
 def open_(*servers: str, **changes: object) -> object:

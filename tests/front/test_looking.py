@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,8 @@ def copy(tmp_path: Path) -> Path:
     """The repository, to be damaged."""
     place = tmp_path / "repo"
     shutil.copytree(shared_path(f"data/{NAME}/repo"), place)
+    for path in (place, *place.rglob("*")):
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
     return place
 
 
@@ -274,11 +278,9 @@ def test_offline_leaves_directories(cli: Cli, flags: list[str], copy: Path) -> N
     assert cli("ls", "--offline", *local_flags(copy), NAME).returncode == 0
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(cli: Cli, flags: list[str]) -> None:
-    import sys
-
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, flags: list[str]) -> None:
     command = [sys.executable, "-m", "hepwrap", "find", *flags, NAME]
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hepwrap.config.shell import Parameters, run_file
+from hepwrap.config.shell import run_file
+from hepwrap.config.shell_parameters import Parameters
 from hepwrap.config.sources import Sources
 from hepwrap.errors import ConfigurationError
 

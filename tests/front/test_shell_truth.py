@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hepwrap.config.shell import Parameters, run_file
+from hepwrap.config.shell import run_file
+from hepwrap.config.shell_parameters import Parameters
 from hepwrap.config.sources import Sources
 from hepwrap.errors import ConfigurationError
 

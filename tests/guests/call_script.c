@@ -7,7 +7,8 @@
  *   b<size>[+<bytes>] (buffer, shown, so many bytes off its alignment)   r<size> (read-only buffer)
  *   h<size> (buffer that ends at an unmapped page)   t[bytes] x[bytes] f[bytes] (struct stat, statx, statfs, shown)
  *   w<size>:<number,...> (array of 64-bit words of which so many bytes are there)
- *   g<size> (directory entries, shown sorted)   p<number,...> (array of 64-bit words)   a<size> (struct xattr_args)
+ *   g<size> (directory entries, shown sorted)   a<size> (struct xattr_args)   n<path> (AF_UNIX address, 110 bytes)
+ *   p<word,...> (array of 64-bit words: numbers, @NAME, or the address of s<text> or n<path>, without commas)
  * "reset" closes what was kept and goes back to the directory of the start.  "signals default|ignored|handled open|blocked"
  * sets SIGSEGV and SIGBUS, and all masks; from there on a call that leaves them otherwise says so.
  * Identities (device, inode) are shown as numbers in the order in which they are first seen.
@@ -17,8 +18,10 @@
 #include <linux/stat.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 
 enum { MOST_BYTES = 1 << 17, SPACE = 1 << 18, FRESH = 0xaa };
 struct argument {
@@ -83,14 +86,41 @@ static int descriptor(const char *name)
 	return -1;
 }
 
+static long text_at(const char *word)
+{
+	char *place = next_free;
+	next_free += (unescape(place, word) + 16) & ~15ul;
+	return (long)place;
+}
+
+static long unix_address(const char *path)
+{
+	struct sockaddr_un *address = (struct sockaddr_un *)take(sizeof *address);
+	memset(address, 0, sizeof *address);
+	address->sun_family = AF_UNIX;
+	if (strlen(path) < 400)
+		snprintf(address->sun_path, sizeof address->sun_path, "%s", path);
+	return (long)address;
+}
+
+static long one_word(const char *word)
+{
+	switch (*word) {
+	case '@': return descriptor(word + 1);
+	case 's': return text_at(word + 1);
+	case 'n': return unix_address(word + 1);
+	default: return (long)strtoull(word, NULL, 0);
+	}
+}
+
 static long words(const char *text)
 {
 	long *place = (long *)take(64 * sizeof *place);
+	char *rest = strdup(text), *whole = rest, *word;
 	memset(place, 0, 64 * sizeof *place);
-	for (int i = 0; *text; i++) {
-		place[i] = (long)strtoull(text, (char **)&text, 0);
-		text += *text == ',';
-	}
+	for (int i = 0; (word = strsep(&rest, ",")) && *word; i++)
+		place[i] = one_word(word);
+	free(whole);
 	return (long)place;
 }
 
@@ -123,7 +153,8 @@ static struct argument parse(const char *word)
 		readonly = mmap(NULL, MOST_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	switch (a.kind) {
 	case 'i': a.value = (long)strtoull(word, NULL, 0); break;
-	case 's': a.value = (long)next_free; next_free += (unescape(next_free, word) + 16) & ~15ul; break;
+	case 's': a.value = text_at(word); break;
+	case 'n': a.value = unix_address(word); break;
 	case '@': a.value = descriptor(word); break;
 	case 'u': a.value = (long)ends; break;
 	case 'e': case 'E': a.value = at_the_end(ends, word, a.kind == 'E'); break;
@@ -281,7 +312,7 @@ static void show(const struct argument *a, long result)
 
 static int opens(long number)
 {
-	return number == SYS_open || number == SYS_openat || number == SYS_creat || number == 437;
+	return number == SYS_open || number == SYS_openat || number == SYS_creat || number == 428 || number == 437;
 }
 
 static void reset(void)

@@ -21,7 +21,7 @@ static int ask(site *at)
 	struct stat s;
 	memset(&s, 0, sizeof s);
 	int bad = at(present, &s) != 0 || !S_ISREG(s.st_mode);
-	return bad + (at(missing, &s) != -ENOENT);
+	return bad + (at(missing, &s) != -ENOENT) + (at(NULL, &s) != -EFAULT);
 }
 
 static void *first_calls(void *unused)

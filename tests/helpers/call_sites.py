@@ -18,7 +18,9 @@ from hepwrap.interpose import _core
 from tests.helpers.disassembly import Instruction, instructions, occurrences
 
 #: From interpose/core/sites.h and patch.c, in bytes.
-CALL, JUMP, NUMBER, LOOKED_AT, CACHE_LINE = 2, 5, 5, 8, 64
+CALL, JUMP, LOOK_BEFORE, LOOK_BEHIND, STACK_WORDS, CACHE_LINE = 2, 5, 33, 6, 16, 64
+#: Nothing that is replaced lies farther than this from its call.
+REACH = 19
 #: How many instructions before a call may set its number.
 LOOK_BACK = 60
 _CONSTANT = re.compile(r"^(?:xor (%\w+),\1|mov \$(0x[0-9a-f]+),%\w+)$")
@@ -33,7 +35,8 @@ _ONLY_READS = re.compile(r"^(?:cmp|test|push|bt|nop)\w?\b")
 class Way(enum.Enum):
     """How a site is treated at its first trap."""
 
-    ALWAYS = "always"
+    FRONT = "in front"
+    BEHIND = "behind"
     ALONE = "alone"
     NEVER = "left"
 
@@ -42,8 +45,7 @@ class Reason(enum.Enum):
     """Why not always."""
 
     NONE = ""
-    UNKNOWN = "what stands behind the call is not moved"
-    MANY = "its number does not stand directly before it"
+    UNKNOWN = "neither what stands in front of the call nor what stands behind it is known"
     LINE = "the jump would lie in two lines of the cache"
 
 
@@ -57,6 +59,9 @@ class Site:
     number: int | None
     way: Way
     reason: Reason
+    #: Bytes from the jump to the call, 0: the jump takes its place; and of the instruction that is displaced then.
+    front: int
+    displaced: int
     #: The instructions around it.
     before: tuple[Instruction, ...]
     behind: tuple[Instruction, ...]
@@ -86,6 +91,8 @@ class Survey:
     sites: list[Site] = field(default_factory=list)
     #: Sentences; patching must not be asked to touch these.
     violations: list[str] = field(default_factory=list)
+    #: Sentences about code that meets the breakpoint behind a call: right, but a stop each time.
+    costs: list[str] = field(default_factory=list)
 
     def count(self, way: Way | None = None, *, caught: bool = False) -> int:
         """Sites treated that way; `caught`: only those that make calls that are caught."""
@@ -95,14 +102,13 @@ class Survey:
 def survey(file: Path) -> Survey:
     """Read all of the file's code once."""
     found = Survey(file)
-    near = {
-        place >> 6 for address in occurrences(file, b"\x0f\x05") for place in (address - LOOKED_AT, address + LOOKED_AT)
-    }
+    near = {place >> 6 for address in occurrences(file, b"\x0f\x05") for place in (address - REACH, address + REACH)}
     leads: dict[int, list[int]] = {}
     for window in _windows(file, near, leads):
         found.sites.append(_site(*window))
     for site in found.sites:
         found.violations += _violations(site, leads)
+        found.costs += _costs(site, leads)
     return found
 
 
@@ -118,7 +124,7 @@ def _windows(
                 leads.setdefault(address, []).append(one.at)
         for entry in waiting:
             entry[2].append(one)
-        while waiting and one.end - waiting[0][1].end >= LOOKED_AT:
+        while waiting and one.end - waiting[0][1].end >= LOOK_BEHIND:
             first = waiting.pop(0)
             yield first[0], first[1], tuple(first[2])
         if one.text == "syscall":
@@ -129,17 +135,27 @@ def _windows(
 
 
 def _site(before: tuple[Instruction, ...], call: Instruction, behind: tuple[Instruction, ...]) -> Site:
-    text = _joined(behind, call.end)[:LOOKED_AT]
     number = _number(before)
-    way, reason = Way.ALWAYS, Reason.NONE
-    bytes_before = b"".join(one.raw for one in before)[-NUMBER:].rjust(NUMBER, b"\0")
-    if not _core.displaced_length(text):
+    front = _front(before, number or 0, call.at) or _front(before, number or 0, 0)
+    displaced = _core.displaced_length(_joined(behind, call.end)[:LOOK_BEHIND])
+    way, reason = Way.ALONE, Reason.LINE
+    if front and _in_one_line(call.at - front):
+        way, reason = Way.FRONT, Reason.NONE
+    elif displaced and _in_one_line(call.at):
+        way, reason, front = Way.BEHIND, Reason.NONE, 0
+    elif not front and not displaced:
         way, reason = Way.NEVER, Reason.UNKNOWN
-    elif number is None or not _core.makes_only(bytes_before, number):
-        way, reason = Way.ALONE, Reason.MANY
-    elif call.at // CACHE_LINE != (call.at + JUMP - 1) // CACHE_LINE:
-        way, reason = Way.ALONE, Reason.LINE
-    return Site(call.at, call.function, number, way, reason, before, behind)
+    return Site(call.at, call.function, number, way, reason, front, 0 if front else displaced, before, behind)
+
+
+def _front(before: tuple[Instruction, ...], number: int, at: int) -> int:
+    """What the engine says where the call's number is in every word of the stack."""
+    text = b"".join(one.raw for one in before)[-LOOK_BEFORE:].rjust(LOOK_BEFORE, b"\0")
+    return _core.front_length(text, number, number.to_bytes(8, "little") * STACK_WORDS, at)
+
+
+def _in_one_line(jump: int) -> bool:
+    return jump // CACHE_LINE == (jump + JUMP - 1) // CACHE_LINE
 
 
 def _joined(parts: tuple[Instruction, ...], start: int) -> bytes:
@@ -181,26 +197,32 @@ def _family(register: str) -> str:
 
 def _violations(site: Site, leads: dict[int, list[int]]) -> Iterator[str]:
     """Whatever the recogniser takes for granted and the code does not keep."""
+    where = f"{site.function}: call at {site.at:#x}"
     if site.way is Way.NEVER:
         return
-    behind = site.at + CALL
-    length = _core.displaced_length(_joined(site.behind, behind)[:LOOKED_AT])
-    where = f"{site.function}: call at {site.at:#x}"
-    if behind + length not in {one.end for one in site.behind}:
-        yield f"{where}: {length} bytes behind it are no whole instructions"
-    for one in site.behind:
-        if one.at < behind + length and (one.leaves or "%rip" in one.text or re.search(r"%[re]?sp\b", one.text)):
-            yield f"{where}: `{one.text}` would be moved"
-    for address in range(site.at + 1, behind + length):
+    jump, behind = site.at - site.front, site.at + CALL
+    if site.front:
+        repeated = [one for one in site.before if jump <= one.at]
+        whole = bool(repeated) and (repeated[0].at, len(repeated[0].raw)) == (jump, JUMP)
+    else:
+        repeated = [one for one in site.behind if one.at < behind + site.displaced]
+        whole = [(one.at, one.end) for one in repeated] == [(behind, behind + site.displaced)]
+    if not whole:
+        yield f"{where}: what becomes the jump is not one instruction"
+    for one in repeated:
+        if one.leaves or "%rip" in one.text or re.search(r",%[re]?sp$|^push|^pop", one.text):
+            yield f"{where}: `{one.text}` would be repeated elsewhere"
+    for address in range(jump + 1, max(jump + JUMP, behind + site.displaced if site.displaced else 0)):
         for origin in leads.get(address, ()):
-            yield f"{where}: {origin:#x} leads to {address:#x}, into what is moved"
-    if site.reason is Reason.MANY:
-        return
-    if site.before[-1].raw[:1] != b"\xb8" or site.before[-1].end != site.at:
-        yield f"{where}: the number before it belongs to `{site.before[-1].text}`"
-    for address in range(site.at - NUMBER + 1, site.at + 1):
-        for origin in leads.get(address, ()):
-            yield f"{where}: {origin:#x} leads to {address:#x}, past its number"
+            if site.front or address != behind:
+                yield f"{where}: {origin:#x} leads to {address:#x}, into the jump"
+
+
+def _costs(site: Site, leads: dict[int, list[int]]) -> Iterator[str]:
+    """Who would stop at the breakpoint behind the call, other than those who return from it."""
+    if site.displaced:
+        for origin in leads.get(site.at + CALL, ()):
+            yield f"{site.function}: call at {site.at:#x}: {origin:#x} leads to what is behind it"
 
 
 def _neutral(text: str) -> str:

@@ -27,22 +27,26 @@ disassembles it, and asks the engine's own recogniser about each site.
   far as the code before them tells the number. **any**: those where it does not tell, so that they may make any call:
   `syscall(3)`, Go's `Syscall6`, and waits in loops. In musl, and in glibc since 2.41, also the two sites of all calls
   that `pthread_cancel` may end, each `open` among them.
-- Of *ours* and *any*: **always** patched at the first trap; patched when **alone**, which is while the program has one
-  task; **left** on the trap, which gives the same answers, slower.
+- Of *ours* and *any*, at the first trap: the jump is written **in front** of the call, or in its place, taking what is
+  **behind** it; **alone**: one of these, but only while the program has one task, as the jump would lie in two lines of
+  the cache; **left** on the trap, which gives the same answers, slower.
 
-| library | sites | ours | always | alone | left | any | always | alone | left |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+| library | sites | ours | in front | behind | alone | left | any | in front | behind | alone | left |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 RESTS = """
 ## What the safety rests on
-In each of these files it was looked for whatever would contradict what the engine takes for granted: a direct jump,
-call or address operand that leads to the bytes behind a call that the jump would take; one that leads to the call past
-the number before it; moved instructions that are not whole, are relative to rip, jump, or touch the stack pointer.
-Jumps through tables cannot be seen.
+In each of these files it was looked for whatever would contradict what the engine takes for granted: bytes that become
+the jump and are not one whole instruction (with the call before it, where it takes the call's place); a direct jump,
+call or address operand that leads into the middle of it; instructions repeated in a stub that are relative to rip,
+jump, or change the stack pointer. Jumps through tables cannot be seen.
 
-What was found led to forms being left: `movslq` behind the call (musl's `utimensat`, `fchmodat`, `fcntl`), and
-comparisons with other numbers than -4095 and -4096 (dietlibc's only site, to whose end calls of the vdso jump: a
-program that asked for the time crashed).
+"""
+COSTS = """
+Who comes to the instruction behind a call, which has become a breakpoint, stops each time: right, but slow. Therefore
+two forms are left alone, so that calls and not these ways stop: `movslq` behind the call (musl's `utimensat`,
+`fchmodat`, `fcntl`), and comparisons with other numbers than -4095 and -4096 (dietlibc's only site, to whose end calls
+of the vdso jump).
 
 """
 
@@ -54,13 +58,12 @@ runs, and with `--no-patch`. Of Go and dietlibc: programs that stat and open.
 
 | library | alone | eight threads | what stops |
 |---|---|---|---|
-| glibc 2.31 | 0 | 0 | |
-| glibc 2.36 | 0 | 1 each `opendir` | its `openat` has its number elsewhere: only when alone |
-| glibc 2.41, 2.43 | 1 each `open` | 1 each `open`, `opendir` | what may be cancelled: nothing behind to move |
-| musl 1.2.3, dynamic and static | 1 each `open`, `opendir` | 12 a round | the same; most others only when alone |
+| glibc 2.31, 2.36, 2.41, 2.43 | 0 | 0 | |
+| musl 1.2.3, dynamic | 0 | 0 | |
+| musl 1.2.3, static | 0 | 1 each `open`, `opendir` | the jump at their one site would lie in two lines of the cache |
 | dietlibc 0.34 | 1 each call | no threads | its only site, to whose end other code jumps |
-| Go 1.19 (`cgrep`) | has threads | 1 each call | its only site, first used when there are threads |
-| Go 1.27 | has threads | 0 | its first call is made before there are threads |
+| Go 1.19 (`cgrep`) | has threads | 0 | |
+| Go 1.27 | has threads | 0 | |
 """
 
 
@@ -80,7 +83,9 @@ def main(list_file: Path) -> None:
     print("\n## Why not always\nCalls that are caught, and where they are made; (n) more sites like it.\n")
     print("\n".join(line for name, done in found for line in reasons(name, done)))
     broken = [f"- {name}: {sentence}" for name, done in found for sentence in done.violations]
-    print(RESTS + ("\n".join(broken) or "In the sites that would be patched now nothing of the kind was found."))
+    print(RESTS + ("\n".join(broken) or "Nothing of the kind was found."))
+    costs = [f"- {name}: {sentence}" for name, done in found for sentence in done.costs]
+    print(COSTS + ("\n".join(costs) or "Of the others there is none in these files."))
     print("\n" + WARM)
     print("## Not had\n| library | what is known of it |\n|---|---|\n" + "\n".join(missing))
 

@@ -9,17 +9,19 @@ launch.truth(path, follow)    # what the resolver says
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError
 from hepwrap.interpose.answers import HANDLERS
+from hepwrap.interpose.task import credentials_of
 from hepwrap.interpose.world import World
 from hepwrap.vfs.host import OsHost
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import INODE
 from hepwrap.vfs.mounts import CatalogueView, MountTable
-from hepwrap.vfs.resolve import Node, Resolver
+from hepwrap.vfs.resolve import Credentials, Node, Resolver
 from tests.helpers import tree as trees
 from tests.helpers.questions import question
 from tests.helpers.tree import Directory, MemoryRepository
@@ -67,7 +69,7 @@ class Launch:
         """As the runtime; None: it would ask."""
         word = self.index.lookup(base, path, follow)
         kind = KINDS[word >> _index.TARGET_SHIFT]
-        return None if kind in ("TARGET_UNKNOWN", "TARGET_ASK") else self.meaning(word)
+        return None if kind in ("TARGET_UNKNOWN", "TARGET_ASK", "TARGET_MISSING") else self.meaning(word)
 
     def is_searched(self, at: int) -> bool:
         """Whether everybody may come to that directory."""
@@ -92,9 +94,15 @@ class Launch:
         )
 
     def truth(self, path: bytes, follow: bool, start: Node | None = None) -> tuple[str | bytes, bool]:
-        """The resolver's answer, and whether it is everyone's."""
+        """The resolver's answer for this process, and whether it is everyone's."""
+        universal = self._resolved(path, follow, start, None)[1]
+        return self._resolved(path, follow, start, credentials_of(os.getpid()))[0], universal
+
+    def _resolved(
+        self, path: bytes, follow: bool, start: Node | None, credentials: Credentials | None
+    ) -> tuple[str | bytes, bool]:
         try:
-            found = self.resolver.resolve(path, follow=follow, start=start)
+            found = self.resolver.resolve(path, follow=follow, start=start, credentials=credentials)
         except HepwrapError as error:
             return errno.errorcode[errno_of(error)], getattr(error, "universal", False)
         if isinstance(found.target, Node):

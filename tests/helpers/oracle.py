@@ -142,7 +142,8 @@ class Oracle:
         """
         place = self.place / "mount"
         place.mkdir(exist_ok=True)
-        steps = [f"mount -t tmpfs -o mode=0755 none {place}", f"mkdir {place}/{NAME}"]
+        steps = ["mount -t tmpfs -o mode=1777 none /dev/shm"]  # where stand-ins are made: the machine's own is spared
+        steps += [f"mount -t tmpfs -o mode=0755 none {place}", f"mkdir {place}/{NAME}"]
         if kind == "mounted":
             steps.append(f"mount -t tmpfs -o mode=0755,nosuid,nodev,nr_inodes=0 none {place}/{NAME}")
             steps.append(f"cp -aT {self.place}/{owner}-tree {place}/{NAME}")
@@ -150,11 +151,14 @@ class Oracle:
         else:
             steps.append(f"echo decoy > {place}/{NAME}/file; ln -s / {place}/decoy; ln -s /etc {place}/{NAME}/dir")
         steps.append(f"mount -o remount,ro none {place}")
+        host = self.place / "shown-host"  # on a file system of its own, which gives no inode number away again
+        if not host.exists():
+            host.mkdir()
+            make_host(self.place / "host")
+        steps += [f"mount -t tmpfs none {host}", f"cp -aT {self.place}/host {host}"]
         binds = ["--ro-bind", str(place), "/cvmfs"] if kind != "bare" else []
         first = ["unshare", "-m", "sh", "-ec", "; ".join([*steps, 'exec "$@"']), "sh"]
-        if not (self.place / "host").exists():
-            make_host(self.place / "host")
-        binds += ["--perms", "0755", "--dir", os.path.dirname(HOST), "--bind", str(self.place / "host"), HOST]
+        binds += ["--perms", "0755", "--dir", os.path.dirname(HOST), "--bind", str(host), HOST]
         return [*first, *bubble(*binds), "--chdir", cwd, "--"]
 
     def _run(self, command: Sequence[str | Path], environment: dict[str, str]) -> str:
@@ -175,20 +179,23 @@ class Oracle:
         cwd: str = "/",
         host: Host = "bare",
         static: bool = False,
+        flags: Sequence[str] = (),
     ) -> tuple[str, str]:
         """What a guest prints natively, and under hepwrap; host files are made anew for each."""
         command = [self.guests.path(guest, static=static), *arguments]
         make_host(self.place / "host")
         native = self.native(command, user=user, cwd=cwd)
         make_host(self.place / "host")
-        return native, self.interposed(command, user=user, cwd=cwd, host=host)
+        return native, self.interposed(command, user=user, cwd=cwd, host=host, flags=flags)
 
-    def differences(self, script: Sequence[str], *, user: bool, cwd: str = "/", host: Host = "bare") -> list[str]:
+    def differences(
+        self, script: Sequence[str], *, user: bool, cwd: str = "/", host: Host = "bare", flags: Sequence[str] = ()
+    ) -> list[str]:
         """Performs a script both ways; a line for each call that gave something else."""
         path = self.place / "script"
         path.write_text("\n".join(script) + "\n")
         path.chmod(0o644)
-        native, ours = self.both("call_script", path, user=user, cwd=cwd, host=host)
+        native, ours = self.both("call_script", path, user=user, cwd=cwd, host=host, flags=flags)
         kernel, wrapped = by_line(native), by_line(ours)
         assert kernel["end"] == "end", native[-500:]
         found = [
@@ -238,9 +245,16 @@ def make_oracle(guests: Guests, hepwrap_command: list[str], user: Unprivileged) 
 
 
 def agree(
-    oracle: Oracle, script: Sequence[str], *, user: bool, at_least: int, host: Host = "bare", cwd: str = "/"
+    oracle: Oracle,
+    script: Sequence[str],
+    *,
+    user: bool,
+    at_least: int,
+    host: Host = "bare",
+    cwd: str = "/",
+    flags: Sequence[str] = (),
 ) -> None:
     """No call of the script may give something else than on the mount."""
     assert len(script) >= at_least, len(script)
-    found = oracle.differences(script, user=user, host=host, cwd=cwd)
+    found = oracle.differences(script, user=user, host=host, cwd=cwd, flags=flags)
     assert not found, f"{len(found)} of {len(script)} calls differ:\n" + "\n".join(found[:20])

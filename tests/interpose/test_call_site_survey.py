@@ -75,23 +75,37 @@ def test_the_number_is_what_the_straight_way_to_the_call_leaves(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("test %edi, %edi\njz 1f\nmov $4, %eax\nsyscall\n1: cmp $-4095, %rax\nret\n", "into what is moved"),
-        ("mov $4, %eax\nsyscall\n1: cmp $-4095, %rax\njz 1b\nret\n", "into what is moved"),
-        ("lea 1f(%rip), %rsi\nmov $4, %eax\nsyscall\n1: cmp $-4095, %rax\nret\n", "into what is moved"),
-        ("mov $4, %eax\nsyscall\nmov %eax, %edx\n1: mov %eax, %ecx\njz 1b\nret\n", "into what is moved"),
-        ("test %edi, %edi\njz 1f\nmov $4, %eax\n1: syscall\ncmp $-4095, %rax\nret\n", "past its number"),
+        ("test %edi, %edi\njz 1f+2\n1: mov $4, %eax\nsyscall\ncmp $-4095, %rax\nret\n", "into the jump"),
+        ("mov $4, %eax\nnop\nsyscall\n1: cmp $-4095, %rax\njz 1b+1\nret\n", "into the jump"),
+        ("lea 1f+2(%rip), %rsi\nmov $4, %eax\nnop\nsyscall\n1: cmp $-4095, %rax\nret\n", "into the jump"),
+        ("mov $4, %eax\n1: nop\nsyscall\ntest %rax, %rax\njz 1b+2\nret\n", "into the jump"),
+        ("mov $4, %eax\n.byte 0xc7, 5, 0, 0, 0, 0xb8, 4, 0, 0, 0\nsyscall\nret\n", "not one instruction"),
     ],
 )
-def test_what_leads_to_moved_bytes_or_past_the_number_is_seen(tmp_path: Path, text: str, sentence: str) -> None:
+def test_what_leads_into_the_jump_or_is_no_instruction_is_seen(tmp_path: Path, text: str, sentence: str) -> None:
     found = assembled(tmp_path, text)
-    assert [one.number for one in found.sites] == [STAT]
     assert [line for line in found.violations if sentence in line] == found.violations != []
 
 
-def test_what_leads_to_the_number_or_behind_what_is_moved_is_none_of_our_business(tmp_path: Path) -> None:
-    found = assembled(tmp_path, "1: mov $4, %eax\nsyscall\ncmp $-4095, %rax\n2: jz 1b\njs 2b\nret\n")
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        ("1: mov $4, %eax\nsyscall\n3: cmp $-4095, %rax\n2: jz 1b\njs 2b\njc 3b\nret\n", Way.FRONT),
+        ("test %edi, %edi\njz 1f\nmov $4, %eax\n1: syscall\nret\n", Way.FRONT),
+        ("1: mov $4, %eax\n3: nop\nsyscall\ncmp $-4095, %rax\n2: jz 1b\njs 2b\njc 3b\nret\n", Way.BEHIND),
+        ("1: mov $4, %eax\n3: nop\nsyscall\ncltq\njz 1b\nret\n", Way.NEVER),
+    ],
+)
+def test_what_leads_to_instructions_that_stay_is_none_of_our_business(tmp_path: Path, text: str, way: Way) -> None:
+    found = assembled(tmp_path, text)
+    assert found.violations == found.costs == []
+    assert [one.way for one in found.sites] == [way]
+
+
+def test_who_comes_to_the_instruction_behind_the_call_is_a_cost(tmp_path: Path) -> None:
+    found = assembled(tmp_path, "mov $4, %eax\nnop\nsyscall\n1: cmp $-4095, %rax\njz 1b\nlea 1b(%rip), %rsi\nret\n")
     assert found.violations == []
-    assert [one.way for one in found.sites] == [Way.ALWAYS]
+    assert len(found.costs) == 2
 
 
 def test_the_survey_counts_what_the_engine_catches() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hepwrap.interpose import namespaces, task
+from hepwrap.interpose import namespaces, proc, task
+from hepwrap.interpose.answering import Answering
 from hepwrap.interpose.question import Question
-from hepwrap.interpose.server import Server
 from hepwrap.vfs.index import _index
 from tests.helpers.indexed import NAME
 from tests.helpers.launches import PYTHON, Launches
@@ -59,9 +59,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def server(stage: Stage) -> Server:
+def server(stage: Stage) -> Answering:
     """Answers without tasks; `complaints` are kept."""
-    made = object.__new__(Server)
+    made = object.__new__(Answering)
     made.world = stage.world
     made._treatments, made._names = {OPEN: "open"}, {OPEN: "open"}
     made.complaints = []  # type: ignore[attr-defined]
@@ -73,9 +73,9 @@ def asked(path: bytes, flags: int = os.O_RDONLY) -> Question:
     return question(OPEN, path, flags=flags)
 
 
-def test_more_is_opened_than_there_are_descriptors(server: Server) -> None:
+def test_more_is_opened_than_there_are_descriptors(server: Answering) -> None:
     with descriptors_left(20):
-        words = [server._answer_or_errno(asked(PLACE + b"/cvmfs/" + NAME + b"/many/%03d" % i))[0] for i in range(MANY)]
+        words = [server.answer_or_errno(asked(PLACE + b"/cvmfs/" + NAME + b"/many/%03d" % i))[0] for i in range(MANY)]
     assert {word >> _index.TARGET_SHIFT for word in words} == {_index.TARGET_INODE}
     assert (server.complaints, server.world.tally.failures) == ([], 0)  # type: ignore[attr-defined]
 
@@ -88,9 +88,9 @@ def test_copies_of_programs_leave_for_others(stage: Stage, tmp_path: Path) -> No
     assert all(stage.world.book.descriptor_of(file.key) == -1 for file in stage.evicted if file.key in made)
 
 
-def test_where_nothing_can_be_given_back_it_is_enomem_and_the_sentence_says_whose_limit(server: Server) -> None:
+def test_where_nothing_can_be_given_back_it_is_enomem_and_the_sentence_says_whose_limit(server: Answering) -> None:
     with descriptors_left(0):
-        word, _ = server._answer_or_errno(asked(PLACE + b"/cvmfs/" + NAME + b"/many/000"))
+        word, _ = server.answer_or_errno(asked(PLACE + b"/cvmfs/" + NAME + b"/many/000"))
     assert (word >> _index.TARGET_SHIFT, word & 0xFFFF) == (_index.TARGET_ERRNO, errno.ENOMEM)
     (sentence,) = server.complaints  # type: ignore[attr-defined]
     assert sentence.endswith("no descriptor is left to this process; raise the limit (ulimit -n)")
@@ -112,7 +112,7 @@ def test_a_task_that_cannot_be_looked_at_is_not_taken_for_nobody() -> None:
 def test_a_task_that_is_gone_still_is_nobody() -> None:
     gone = os.fork() or os._exit(0)
     os.waitpid(gone, 0)
-    assert task.status_of(gone) == {}
+    assert proc.status_of(gone) == {}
 
 
 #: Opens what there is, each in a way of its own, and keeps much of it open in as many processes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import random
 import stat
@@ -13,6 +12,7 @@ import tracemalloc
 import pytest
 
 from hepwrap.errors import CorruptObject
+from hepwrap.records import replace
 from hepwrap.settings import RepositorySettings
 from hepwrap.vfs import entry_row
 from hepwrap.vfs.entry import BIND_MOUNT, CHUNKED, EXTERNAL, HIDDEN, NESTED_MOUNT
@@ -155,7 +155,7 @@ def test_attributes_are_shown_as_the_mount_shows_them(settings: dict[str, object
             file.write_text(settings[key])
             settings = {**settings, key: file}
     root = tree(file=File(0o600, (7, 8)), dir=Directory({}, 0o700, (9, 9)), link=Link(b"file", owner=(7, 9)))
-    launch = launch_of(root, settings=dataclasses.replace(RepositorySettings(NAME.decode()), **settings))
+    launch = launch_of(root, settings=replace(RepositorySettings(NAME.decode()), **settings))
     enter(launch)
     mount = launch.resolver.mounts.get(NAME)
     assert mount is not None

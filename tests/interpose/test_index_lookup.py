@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import mmap
 import os
 import random
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hepwrap.records import replace
 from hepwrap.vfs.entry import Entry
 from hepwrap.vfs.index import _index
 from tests.helpers import tree as trees
@@ -224,7 +224,7 @@ class Linked(MemoryRepository):
     def _linked(entry: Entry | None) -> Entry | None:
         if entry is None or not entry.is_file:
             return entry
-        return dataclasses.replace(entry, link_group=os.path.dirname(entry.path), nlink=2)
+        return replace(entry, link_group=os.path.dirname(entry.path), nlink=2)
 
 
 def test_hard_links_are_one_inode_and_other_files_are_not(place: bytes) -> None:

@@ -130,3 +130,33 @@ def test_every_name_of_a_directory_is_listed_with_its_type(oracle: Oracle, user:
         script += ["8 @d i0 i0", *[f"217 @d b{size} i{size}" for size in (0, 1, 23)], "217 @d r i4096", "0 @d b16 i16"]
     script += ["217 i-1 b64 i64", "217 i99 b64 i64"]
     agree(oracle, script, user=user, host=host, at_least=150)
+
+
+def test_the_top_is_there_by_whatever_name_something_would_be_made(oracle: Oracle, user: bool, host: Host) -> None:
+    """The host may have none, and who may write to its root could make it."""
+    script = ["80 s/"]
+    for name in (
+        "cvmfs",
+        "./cvmfs",
+        "//cvmfs",
+        "/usr/../cvmfs",
+        "cvmfs/.",
+        "cvmfs/no.such",
+        f"cvmfs/{NAME}",
+        "/cvmfs/",
+    ):
+        script += [f"83 s{name} i0755", f"258 i-100 s{name} i0755", f"259 i-100 s{name} i0100644 i0", f"88 st s{name}"]
+        script += [f"257 i-100 s{name} i{flags} i0600" for flags in (0o100, 0o101, 0o300, 0o301)]
+        script += [f"437 i-100 s{name} p64,384,{rules} i24" for rules in (0, 16)]
+        script += ["k=41 i1 i1 i0", f"49 @k n{name} i110"]
+    script += [f"80 s{HOST}", "83 sdirectory/cvmfs i0755", "83 sdirectory/cvmfs/x i0755", "83 scvmfs/x i0755"]
+    script += ["257 i-100 sdirectory/cvmfs/file i65 i0600", "4 sdirectory/cvmfs/file t", "84 sdirectory/cvmfs/x"]
+    script += [
+        f"80 s{MOUNT}/dir",
+        "83 scvmfs i0755",
+        "257 i-100 scvmfs i65 i0600",
+        "k=41 i1 i1 i0",
+        "49 @k ncvmfs i110",
+    ]
+    script += ["82 sother scvmfs", "86 sother scvmfs", f"82 s{HOST}/real scvmfs", "437 i-100 scvmfs p64,384,0 i24"]
+    agree(oracle, script, user=user, host=host, at_least=100)

@@ -93,6 +93,20 @@ def main():
         show(target, "swapped/other")
         show(target, MOUNT + "/dir/../../../oracle/host/swapped/other")
 
+    late()
+
+def late():
+    "What was missing behind a link comes, as each of these, and goes."
+    os.symlink(".", "turn")
+    for target in [MOUNT + "/dir", HOST + "/new/one", MOUNT + "/missing", MOUNT + "/file", "new"]:
+        for name in ("other", "sub/deep", "one/other"):
+            for path in (HOST + "/turn/late/" + name, "turn/late/" + name, HOST + "/turn/../host/turn/late/" + name):
+                show("not yet", path)
+                os.symlink(target, "late")
+                show(target, path)
+                os.unlink("late")
+                show("no more", path)
+
 def around(targets):
     "Each after each other."
     pairs = itertools.permutations(targets, 2) if len(targets) < 5 else zip(targets + targets[::-1], targets[1:])

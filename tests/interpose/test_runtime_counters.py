@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.helpers.guests import Guests
-from tests.helpers.oracle import MOUNT, Host, Oracle
+from tests.helpers.oracle import HOST, MOUNT, Host, Oracle
 
 Count = Callable[..., dict[str, int]]
 
@@ -84,6 +84,25 @@ def test_paths_of_the_host_are_never_asked_about(count: Count) -> None:
         "79 b64 i64",
     ]
     assert count(script) == {}
+
+
+#: Ways to write what is missing, with directories in front of it, behind a link of the host.
+GONE = ("gone/x", "gone/x/y", "gone/z/../x", "gone/.", "gone//x/", "there/gone/x", "there/../gone/x")
+
+
+def test_what_is_missing_behind_a_link_of_the_host_is_asked_about_once(count: Count, host: Host) -> None:
+    """What is written down is which name to ask the kernel about, so it serves for all that would come after it."""
+    if host == "decoy":
+        pytest.skip("where the host has a /cvmfs the kernel is not believed")
+    begin = [f"83 s{HOST}/there i511", f"88 s. s{HOST}/turn"]
+    touch = [f"4 s{HOST}/turn/{path}/first t" for path in ("gone", "there/gone", "there/../gone")]
+    looks = [f"{number} s{HOST}/turn/{path} t" for path in GONE for number in (4, 6)]
+    looks += [f"257 i-100 s{HOST}/turn/{path} i0 i0" for path in GONE]
+    looks += [f"{number} s{HOST}/turn/{path} i0 i0" for path in GONE for number in (21, 59)]
+    looks += [f"89 s{HOST}/turn/{path} b64 i64" for path in GONE]
+    assert sum(count([*begin, *touch]).values()) == len(touch)
+    assert count([*begin, *touch, *looks * 10]) == count([*begin, *touch])
+    assert count([*begin, *touch, *looks], times=3) == count([*begin, *touch])
 
 
 def test_what_is_relative_to_a_virtual_directory_is_known_too(count: Count) -> None:

@@ -70,9 +70,10 @@ def test_a_name_that_is_taken_is_left_alone_and_another_one_found(
 ) -> None:
     (tmp_path / LEFT).mkdir()
     drawn = [LEFT.removeprefix(".hepwrap-")] * 3 + [f"{i:016x}" for i in range(8)]
-    monkeypatch.setattr(standins.secrets, "token_hex", lambda _count: drawn.pop(0))
-    os.close(StandIns([str(tmp_path)]).make(stat.S_IFDIR | 0o555))
-    assert (os.listdir(tmp_path), len(drawn)) == ([LEFT], 6)
+    made = StandIns([str(tmp_path)])
+    monkeypatch.setattr(standins.os, "urandom", lambda _count: bytes.fromhex(drawn.pop(0)))
+    os.close(made.make(stat.S_IFDIR | 0o555))
+    assert (os.listdir(tmp_path), len(drawn)) == ([LEFT], 7)
 
 
 def test_who_is_swept_before_the_lock_is_there_takes_another_name(

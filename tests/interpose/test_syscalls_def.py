@@ -9,13 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import needs
+from tests.helpers import needs, syscall_page
 from tests.helpers.guests import Guests
-from tests.helpers.syscall_rows import Row, header_numbers, read_rows
+from tests.helpers.syscall_rows import DEFINITIONS, Row, header_numbers, read_rows
 
 KINDS = frozenset(["DIRFD", "PATH", "FD", "FLAGS", "MODE", "BUF", "SIZE", "PTR", "INT", "ARGV", "ENVP", "STRING", "_"])
 #: Treatments that need no handler of their own.
-COMMON = frozenset(["write1", "write2", "fwrite", "standin", "enosys", "tracer", "wander", "pass"])
+COMMON = frozenset(
+    [
+        "entry",
+        "address",
+        "refused",
+        "mounts",
+        "write1",
+        "write2",
+        "fwrite",
+        "standin",
+        "enosys",
+        "tracer",
+        "wander",
+        "pass",
+    ]
+)
 #: Named after names of queues and keys, which are no files.
 NOT_FILES = frozenset({"mq_open", "mq_unlink"})
 
@@ -48,7 +63,17 @@ def test_a_directory_descriptor_stands_directly_before_its_path(rows: dict[str, 
 
 
 def test_treatments_agree_with_the_number_of_paths(rows: dict[str, Row]) -> None:
-    paths = {"write1": 1, "write2": 2, "fwrite": 0, "standin": 1, "execve": 1, "open": 1, "getcwd": 0, "fchdir": 0}
+    paths = {
+        "entry": 1,
+        "write1": 1,
+        "write2": 2,
+        "fwrite": 0,
+        "standin": 1,
+        "execve": 1,
+        "open": 1,
+        "getcwd": 0,
+        "fchdir": 0,
+    }
     for row in rows.values():
         if row.treatment in paths:
             assert row.kinds.count("PATH") == paths[row.treatment], row
@@ -148,3 +173,20 @@ def test_no_path_call_that_the_reference_tracer_sees_is_missing(
     seen = names_in(out.read_text())
     assert "execve" in seen
     assert seen - set(rows) == set()
+
+
+def test_the_page_of_the_documentation_is_up_to_date(rows: dict[str, Row]) -> None:
+    text = (DEFINITIONS.parents[1] / "docs" / "syscalls.md").read_text()
+    assert text == syscall_page.page(), "python -m tests.helpers.syscall_page > docs/syscalls.md"
+    assert text.count("\n| `") == len(rows) + len(syscall_page.DIFFERENCES)
+
+
+def test_what_differs_is_told_of_calls_that_there_are(rows: dict[str, Row]) -> None:
+    for difference in syscall_page.DIFFERENCES:
+        assert set(difference.calls.split()) <= set(rows), difference
+
+
+def test_every_treatment_has_words_of_its_own_or_of_its_family(rows: dict[str, Row]) -> None:
+    attributes = {row.name for row in rows.values() if syscall_page.words_of(row) == syscall_page.WORDS["fstat"]}
+    assert attributes == {"stat", "lstat", "fstat", "newfstatat", "statx"}
+    assert set(syscall_page.WORDS.values()) == {syscall_page.words_of(row) for row in rows.values()}

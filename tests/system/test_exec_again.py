@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_executing_more_often_takes_no_more_of_the_index(
                "host-script": host_script, "host-program": own}[what]  # fmt: skip
     used = {times: stats(pair, desk, times, 1, program, "a", "b")["index"]["bytes"] for times in MANY}
     assert used[MANY[1]] <= used[MANY[0]] + 4 * LEAST
+
+
+@pytest.mark.skipif(os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about")
+@pytest.mark.parametrize(
+    "name", ["bin/told", "links/relative", "links/absolute", "bin/../links/relative", "bin/told-by-own-loader"]
+)
+def test_a_program_is_asked_about_once_by_each_of_its_names(pair: Pair, desk: Path, name: str) -> None:
+    once, often = (stats(pair, desk, times, 1, f"{pair.top}/{name}", "a")["questions"] for times in (1, 9))
+    assert once["execve"] == often["execve"] == 1
+    assert once == often
 
 
 def test_a_program_that_is_rewritten_is_executed_as_it_is_now(pair: Pair, desk: Path) -> None:

@@ -63,6 +63,24 @@ def test_a_warm_fork_and_exec_are_four_stops(served: FaultyRepository, guests: G
         assert many["redirects"] == few["redirects"]
 
 
+#: In a user and a mount namespace of its own, which it mounts in.
+LEAVES_HOME = "unshare --user --map-root-user --mount sh -c 'mount -t tmpfs none /mnt && \"$@\"' sh"
+
+
+@on_a_host_without_prefix
+def test_only_who_has_left_home_pays_more_for_an_exec(served: FaultyRepository, guests: Guests) -> None:
+    """It is handed its runtime, as there names may mean other things; all others find it by name as before."""
+    program = guests.path("fork_chain", static=True)
+    if served.launches.native("sh", "-c", f"{LEAVES_HOME} true").returncode:
+        pytest.skip("this machine lets ordinary users make no user namespaces")
+    counted = {}
+    for place, script in {"home": f"{LEAVES_HOME} true; %s", "away": f"{LEAVES_HOME} %s"}.items():
+        few, many = (stops_of(served.launches, "sh", "-c", script % f"{program} {times}") for times in (10, 30))
+        counted[place] = many["others"] - few["others"]
+    assert counted["home"] == 20 * 4
+    assert counted["away"] >= 20 * 8
+
+
 @pytest.mark.parametrize("how", ["plain", "trap-ignored", "trap-blocked", "trap-pending", "timers", "all-blocked"])
 @pytest.mark.parametrize("static", [True, False])
 def test_signals_are_inherited_as_natively(launches: Launches, guests: Guests, how: str, static: bool) -> None:

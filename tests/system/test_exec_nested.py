@@ -1,28 +1,53 @@
-"""A launch inside a launch, inside strace or a debugger: one clear sentence; what needs no tracing works there."""
+"""A launch inside a launch joins that; inside strace or a debugger: one clear sentence."""
 
 from __future__ import annotations
 
+import shlex
+
+import pytest
+
 from tests.helpers import needs
-from tests.helpers.launches import Launches
+from tests.helpers.launches import Launches, one_sentence
 from tests.helpers.programs import Pair
 
-SENTENCE = b"and can have one tracer only; inside another launch, name all repositories with the outer hepwrap\n"
+SENTENCE = b"and can have one tracer only; run hepwrap without it\n"
+README = "/cvmfs/test.hep.example/README"
 
 
-def test_a_launch_inside_a_launch_is_refused_in_one_sentence(launcher: Launches) -> None:
-    done = launcher.run(*launcher.typed_words("ls", "/cvmfs"), text=False)
-    assert done.returncode == 125
-    assert done.stdout == b""
-    assert done.stderr.startswith(b"hepwrap: this process is traced already, by process ")
-    assert done.stderr.endswith(SENTENCE)
-    assert done.stderr.count(b"\n") == 1
-
-
-def test_the_outer_launch_goes_on_after_a_refused_one(launcher: Launches) -> None:
-    inner = launcher.typed("true")
-    done = launcher.run("sh", "-c", f"{inner}; echo $?; cat /cvmfs/test.hep.example/README; exit 3", text=False)
-    assert done.stdout == b"125\nsynthetic test repository\n"
+def test_a_launch_inside_a_launch_joins_it(launcher: Launches) -> None:
+    inner = launcher.typed("sh", "-c", f"cat {README}; exit 7")
+    done = launcher.run("sh", "-c", f"{inner}; echo $?; {shlex.join(launcher.hepwrap)} -- cat {README}; exit 3")
+    assert (done.stdout, done.stderr) == ("synthetic test repository\n7\nsynthetic test repository\n", "")
     assert done.returncode == 3
+
+
+def test_it_has_the_process_of_its_own_and_ends_as_a_launch_does(launcher: Launches) -> None:
+    inner = launcher.typed("sh", "-c", "echo $$")
+    done = launcher.run("sh", "-c", f"{inner} & echo $!; wait; {launcher.typed('nosuch')}; echo $?", text=True)
+    first, second, code = done.stdout.split()
+    assert (first == second, code) == (True, "127")
+    assert done.stderr == "hepwrap: nosuch: No such file or directory\n"
+
+
+REFUSED = {
+    "--repo other.hep.example": "does not know other.hep.example; name it there, with --repo",
+    "--repo test.hep.example --tag v1.0": "has test.hep.example at another revision",
+    "--repo test.hep.example --root-hash " + "0" * 40: "has test.hep.example at another revision",
+    "--root /cvmfs/test.hep.example/data": "the root is that of the launch around this one",
+    "--bind /cvmfs/test.hep.example/x=/tmp": "places are those of the launch around this one",
+}
+
+
+@pytest.mark.parametrize("options", REFUSED)
+def test_what_the_launch_around_does_not_have_is_refused_in_one_sentence(launcher: Launches, options: str) -> None:
+    done = launcher.run(*launcher.hepwrap, *options.split(), "--", "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert REFUSED[options] in one_sentence(done.stderr)
+
+
+def test_its_account_is_the_other_launchs(launcher: Launches) -> None:
+    done = launcher.run(*launcher.hepwrap, "--stats", "--", "true")
+    assert (done.returncode, one_sentence(done.stderr)[:29]) == (0, "no account of this launch: th")
 
 
 def test_a_launch_under_strace_is_refused_in_one_sentence(launcher: Launches) -> None:

@@ -42,7 +42,9 @@ def fill(root: Path) -> None:
     (root / "link-to-directory").symlink_to("d/deep")
     (root / "dangling").symlink_to("nowhere")
     (root / "loop").symlink_to("loop")
-    (root / "out").symlink_to("/usr/bin/env")
+    outside = root.parent / "outside"  # a file of the tester's: in a namespace all others seem to be nobody's
+    outside.write_text("outside\n")
+    (root / "out").symlink_to(outside)
     (root / os.fsdecode(b"odd \xff\n name")).write_text("odd\n")
     (root / ("n" * 255)).write_text("long\n")
     for number in range(100):

@@ -122,7 +122,6 @@ def test_a_helper_without_threads_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     made = object.__new__(server.Server)
     monkeypatch.setattr(server.Server, "_write_header", lambda self: None)
     monkeypatch.setattr(server._core, "Tracer", lambda *_: None)
-    monkeypatch.setattr(server, "Executor", lambda *_: None)
     monkeypatch.setattr(server.threading.Thread, "start", refuse)
 
     class Anything:
@@ -132,7 +131,7 @@ def test_a_helper_without_threads_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         def __call__(self, *_: object) -> int:
             return 0
 
-    made.world = made._herald = made._complain = Anything()  # type: ignore[assignment]
+    made.ground = made._herald = made._complain = Anything()  # type: ignore[assignment]
     made._at_exit = made._log = lambda *_: None  # type: ignore[method-assign, assignment]
     made._patching, made._workers = True, 0
     monkeypatch.setattr(server.Server, "index_fd", 0)

@@ -249,6 +249,21 @@ def test_64_descriptors_are_enough(repository: FaultyRepository) -> None:
     assert done.stderr == ""
 
 
+def test_more_files_than_descriptors_are_fetched_once(repository: FaultyRepository) -> None:
+    """Each leaves memory before it is opened again, by a job that reads all in turn; its content does not."""
+    names = " ".join(f"{MANY}/f{number:05}.dat" for number in distinct(repository, 150))
+    limited = with_account(repository.launches.inside("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"))
+    requests = []
+    for times in (1, 3):
+        done = limited.run("sh", "-c", "; ".join([f"cat {names} | sha256sum"] * times))
+        assert len(set(done.stdout.splitlines())) == 1, done.stderr
+        account = account_of(limited)
+        requests.append(account["fetch"]["requests"])
+    assert account["cache"]["evicted"] > 3 * 100
+    assert account["cache"]["revived"] >= 2 * 150 - 64
+    assert requests[0] == requests[1]
+
+
 def test_a_job_that_runs_out_of_descriptors_gets_emfile(repository: FaultyRepository) -> None:
     program = (
         "import errno, os\n"

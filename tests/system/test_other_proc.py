@@ -90,6 +90,22 @@ def test_who_sees_another_proc_gets_the_right_file(by_root: Launches, place: Pat
     assert "decoy" not in done.stdout
 
 
+MOUNT = "mount --bind fake/$L/fd /proc/$L/fd"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("mount", [MOUNT, f"unshare --mount --propagation unchanged sh -c '{MOUNT}'"])
+def test_who_never_left_is_not_given_a_runtime_by_a_name_that_was_mounted_over(
+    by_root: Launches, place: Path, mount: str
+) -> None:
+    """At home, or where what is mounted comes to be seen at home."""
+    script = f"{START}\nfill fake\n{mount} || exit 4\n[ $(/bin/cat /proc/$L/fd/5) = decoy ] && /bin/echo alive"
+    own = 'mount --make-rprivate / && mount --make-rshared / && exec "$@"'  # nothing comes to be seen outside of it
+    home = by_root.inside("unshare", "--mount", "--propagation", "private", "sh", "-c", own, "sh")
+    done = home.run("sh", "-c", script, cwd=place)
+    assert (done.stderr, done.stdout, done.returncode) == ("", "alive\n", 0)
+
+
 def test_an_ordinary_user_in_namespaces_of_its_own_gets_the_right_file(unprivileged: Unprivileged) -> None:
     with faulty_repository(unprivileged) as repository:
         launches = Launches.of(unprivileged, repository.launches.options)

@@ -13,7 +13,7 @@ from tests.helpers.guests import Guests
 from tests.helpers.programs import Pair, fill
 
 #: Sites of tests/guests/site_forms.h, ten of each form.
-PATCHABLE, LEFT_ALONE = 10 * 10, 6 * 10
+PATCHABLE, LEFT_ALONE = 17 * 10, 5 * 10
 
 
 @pytest.fixture
@@ -98,3 +98,17 @@ def test_a_handler_that_calls_at_the_site_it_interrupted_returns_rightly(
     text = work.assert_same([program, "{top}/src/main.c", str(fifo)])
     assert b"x handler: 0" in text
     assert b"yz handler: 0" in text
+
+
+@pytest.mark.parametrize("threads", [1, 12])
+def test_a_site_is_patched_while_threads_wait_in_its_calls(
+    work: Pair, guests: Guests, patched: bool, threads: int
+) -> None:
+    """They come back to a breakpoint, once each: the program's own handler for it never hears of that."""
+    words = [str(guests.path("waiting_site")), str(threads), "{top}/src/main.c"]
+    assert work.assert_same(words) == b"wrong: 0, traps: 0\n"
+    counters = account(work, words)["tracer"]
+    assert counters["unpatched"] == 0
+    assert bool(counters["patched"]) == patched
+    stops = [account(work, [words[0], str(many), words[2]])["tracer"]["redirects"] for many in (2, 32)]
+    assert (stops[1] == stops[0]) == patched

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from hepwrap.errors import (
     NotFound,
     Unsupported,
 )
+from hepwrap.records import replace
 from hepwrap.vfs.entry import BIND_MOUNT, DIRECTORY, HIDDEN
 from hepwrap.vfs.entry_row import path_key
 from hepwrap.vfs.repository import Repository

@@ -18,9 +18,9 @@ import os
 import stat
 import threading
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 
 from hepwrap.errors import NotFound
+from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.directories import Directories
 from hepwrap.vfs.index.layout import INODE, MOUNT, PLAN, offset, target, width
@@ -41,6 +41,8 @@ _HASHED = 1 << 62
 _KEPT_NODES = 1024
 #: Which part of the room may be filled with names.
 _PART_FOR_NAMES = 0.75
+#: Most paths of the host that are written down as missing: a job may look for any number of them.
+_MOST_MISSING = 10_000
 #: Where the fields of an inode lie, and how many bytes they have.
 _PLACES = {name: (offset("inode", name), width("inode", name)) for name in INODE.names}
 _OPEN = _index.INODE_SEARCHED | _index.INODE_EXEC_YES
@@ -58,6 +60,16 @@ class Passing:
         return INODE.pack(**self.fields, link_at=place + INODE.size) + self.link
 
 
+def device_of(mount: Mount) -> int:
+    """st_dev of everything on the mount."""
+    return os.makedev(0, FIRST_MINOR + mount.index)
+
+
+def mount_id(mount: Mount) -> int:
+    """The id that statx(2) tells."""
+    return FIRST_MOUNT_ID + mount.index
+
+
 class Book:
     """The one writer of names and inodes; safe to call from any thread."""
 
@@ -73,9 +85,10 @@ class Book:
         self._mount_at: dict[int, Mount] = {}
         self._mounts: dict[int, int] = {}
         self._texts: dict[bytes, int] = {}
+        self._missing = 0
         self._plans: dict[tuple[bytes, bytes, int], int] = {}
         self._directories = Directories(self)
-        top = resolver.mounts.top
+        top = resolver.mounts.root or resolver.mounts.top
         index.store(offset("header", "top_at"), width("header", "top_at"), self.inode(Node(top, top.root)))
 
     # Nodes and inodes.
@@ -83,7 +96,7 @@ class Book:
     def inode(self, node: Node) -> int:
         """The offset of the inode of `node`, made where there is none; its canonical path has an entry then."""
         found = self.known(node)
-        if found and (node.entry.link_group is None or self.index.itself(node.path)):
+        if found and (node.entry.link_group is None or self.index.itself(node.key)):
             return found
         above = self.parent(node)
         with self.lock:
@@ -97,7 +110,7 @@ class Book:
         """The offset of the inode of `node`; 0 where it has none."""
         if node.entry.link_group is not None:
             return self._groups.get((node.mount.index, node.entry.link_group), 0)
-        return self.at_path(node.path)
+        return self.at_path(node.key)
 
     def at_path(self, path: bytes) -> int:
         """The inode whose canonical path that is; 0 where it has none."""
@@ -109,7 +122,7 @@ class Book:
         if node is not None or at in self._foreign:
             return node
         mount = self.mount_of(at)
-        entry = mount.lookup(self.path_of(at)[len(mount.prefix) :])
+        entry = mount.lookup(mount.inside(self.key_of(at)))
         if entry is None:
             raise NotFound(f"{text(self.path_of(at))} has left its catalogue; tell whoever publishes this repository")
         return self._keep(at, Node(mount, entry))
@@ -122,6 +135,10 @@ class Book:
 
     def path_of(self, at: int) -> bytes:
         """The canonical path of the inode; of a copy made for executing the path of what it was made from."""
+        return self.key_of(at) or b"/"
+
+    def key_of(self, at: int) -> bytes:
+        """The same as Node.key has it."""
         return self.index.load(self._field(at, "path_at"), self._field(at, "path_length"))
 
     def mount_of(self, at: int) -> Mount:
@@ -176,6 +193,10 @@ class Book:
         """st_ino of the inode."""
         return self._field(at, "st_ino")
 
+    def device_of(self, at: int) -> int:
+        """st_dev of the inode."""
+        return self._field(at, "st_dev")
+
     def number(self, node: Node) -> int:
         """A new number, or for what may never get an inode one that is always the same."""
         if not self.is_full:
@@ -184,10 +205,11 @@ class Book:
         return _HASHED | self.index.hash(key) >> 2
 
     def parent(self, node: Node) -> int:
-        """The inode of the directory above, which gets one if need be; 0: the host's."""
-        if node.mount is self.resolver.mounts.top:
+        """The inode of the directory above, which gets one if need be; 0: the host's, or there is none."""
+        mounts = self.resolver.mounts
+        if node.mount is mounts.top or (node.mount is mounts.root and node.entry.path == node.mount.base):
             return 0
-        known = self.at_path(node.path.rpartition(b"/")[0])
+        known = self.at_path(node.key.rpartition(b"/")[0])
         if known:
             return known
         above = self.resolver.parent(node)
@@ -196,7 +218,7 @@ class Book:
 
     def _make(self, node: Node, above: int) -> int:
         link = node.mount.target_of(node.entry) if node.entry.is_symlink else b""
-        path, full = node.path, self.is_full
+        path, full = node.key, self.is_full
         fields = self._fields(node, self.number(node), link)
         fields["flags"] |= _index.INODE_SEARCHED if self._is_open(above) else 0
         if not full:
@@ -222,7 +244,7 @@ class Book:
         if self.is_full:
             return
         word = target(_index.TARGET_INODE, at) if self._is_open(above) else 0
-        self.index.enter(node.path, 0 if node.entry.is_symlink else word, word, at)
+        self.index.enter(node.key, 0 if node.entry.is_symlink else word, word, at)
 
     def _is_open(self, at: int) -> bool:
         """Whether everybody may look up names in that directory, and come to it."""
@@ -232,7 +254,7 @@ class Book:
         """All that an inode shows, but for what lies elsewhere in the index."""
         attributes = node.mount.attributes(node.entry)
         return {
-            "st_dev": os.makedev(0, FIRST_MINOR + node.mount.index), "st_ino": number, "st_mode": attributes.mode,
+            "st_dev": device_of(node.mount), "st_ino": number, "st_mode": attributes.mode,
             "st_nlink": attributes.nlink, "st_uid": attributes.uid, "st_gid": attributes.gid,
             "st_rdev": node.entry.rdev, "st_size": attributes.size, "mtime": node.entry.mtime,
             "mtime_ns": node.entry.mtime_ns, "flags": rights(attributes.mode, attributes.enforced),
@@ -241,7 +263,7 @@ class Book:
 
     def _mount(self, mount: Mount) -> int:
         if mount.index not in self._mounts:
-            self._mounts[mount.index] = self.index.append(MOUNT.pack(id=FIRST_MOUNT_ID + mount.index))
+            self._mounts[mount.index] = self.index.append(MOUNT.pack(id=mount_id(mount)))
             self._mount_at[self._mounts[mount.index]] = mount
         return self._mounts[mount.index]
 
@@ -298,6 +320,18 @@ class Book:
         self.enter(key, follow, word)
         if not follow and not stat.S_ISLNK(self._field(at, "st_mode")):
             self.enter(key, True, word)
+
+    def enter_name(self, name: bytes) -> None:
+        """Let `name` be a text of the index, whatever it means: programs are told by what name they were executed."""
+        with self.lock:
+            if not self.is_full:
+                self.index.enter(name, 0, 0)
+
+    def enter_missing(self, path: bytes) -> None:
+        """Write down that the host has no such `path`: not to be believed, but worth asking the kernel about."""
+        with self.lock:
+            if path and self._missing < _MOST_MISSING and not self.is_full:
+                self._missing += self.index.enter(path, 0, target(_index.TARGET_MISSING))
 
     def enter_passed(self, nodes: Iterable[object]) -> None:
         """Let these be found by their canonical paths: others will come the same way."""

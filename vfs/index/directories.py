@@ -86,7 +86,7 @@ class Directories:
         mount = book.mount_of(at)
         above = book.above(at)
         names: list[Name] = [(b".", book.number_of(at), stat.S_IFDIR), (b"..", book.number_of(above), stat.S_IFDIR)]
-        for entry in mount.listdir(book.path_of(at)[len(mount.prefix) :]):
+        for entry in mount.listdir(mount.inside(book.key_of(at))):
             node = Node(mount, entry)
             known = book.known(node)
             number = FIRST_NUMBER if mount is book.resolver.mounts.top else book.number_of(known) if known else 0
@@ -104,16 +104,17 @@ class Directories:
     def _enter(self, at: int) -> None:
         book = self._book
         mount = book.mount_of(at)
-        path = book.path_of(at)[len(mount.prefix) :]
+        path = mount.inside(book.key_of(at))
         rows = mount.rows(path)
         kinds = self._kinds.setdefault(mount.index, {})
         listing = book.index.listing(at, book.room_for_names, mount.owner, kinds)
         if mount is book.resolver.mounts.top:
             complete = self._put_names(listing, mount)
         else:
-            complete = True
+            covered = mount.covered(path)
+            complete = not covered
             for left in self._add_rows(listing, mount, rows) if rows else [mount.listdir(path)]:
-                self._put_entries(listing, mount, left)
+                self._put_entries(listing, mount, left, covered)
         with book.lock, contextlib.suppress(_index.Full):
             if not book.is_full:
                 listing.publish(complete)
@@ -155,10 +156,16 @@ class Directories:
                 kinds[mode << 32 | flags] = shown << 32 | rights(shown, enforced) if is_plain(mode, flags) else None
         return len(kinds) > before
 
-    def _put_entries(self, listing: _index.Listing, mount: Mount, entries: Sequence[Entry]) -> None:
-        """One by one."""
+    def _put_entries(
+        self, listing: _index.Listing, mount: Mount, entries: Sequence[Entry], covered: frozenset[bytes]
+    ) -> None:
+        """One by one; of what is `covered` only the name, since another thing is found by it."""
         book = self._book
         for entry in entries:
+            if entry.name in covered:
+                with book.lock:
+                    listing.put(entry.name, book.index.number(), entry.mode)
+                continue
             at = book.inode(Node(mount, entry))
             if not entry.is_hidden:
                 with book.lock:

@@ -262,8 +262,8 @@ static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         return PyErr_Format(PyExc_TypeError, "Index takes positional arguments");
     if (!PyArg_ParseTuple(args, "ky#|y#", &window, &prefix, &prefix_length, &image, &image_length))
         return NULL;
-    if (prefix_length < 2 || prefix_length >= 64 || (u64)image_length > IMAGE_SPAN || window < 2 * GROW_STEP)
-        return PyErr_Format(PyExc_ValueError, "Index: prefix of 2 to 63 bytes, image up to 1 MiB, window from 8 MiB");
+    if (prefix_length == 1 || prefix_length >= 64 || (u64)image_length > IMAGE_SPAN || window < 2 * GROW_STEP)
+        return PyErr_Format(PyExc_ValueError, "Index: prefix of 2 to 63 bytes, or none, image up to 1 MiB, window from 8 MiB");
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     PyObject *self = allocate(type, 0);
     if (!self)

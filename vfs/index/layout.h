@@ -32,6 +32,7 @@ enum target_kind {
     TARGET_NATIVE = 5,  /* what the kernel says is right */
     TARGET_DATA = 6,    /* slot: length bytes at data_at */
     TARGET_PLAN = 7,    /* value: offset of a struct plan */
+    TARGET_MISSING = 8, /* of a path of the host: it was missing where its directory was there; ask the kernel again */
 };
 
 /* A cell of a table: the offset of the record, and the top of its hash, so that few others are looked at. */
@@ -45,6 +46,7 @@ enum target_kind {
 
 enum header_flag {
     HEADER_HOST_PREFIX = 1, /* the host has a /cvmfs of its own: its answers are not to be believed */
+    HEADER_NESTED_BINDS = 4, /* something is bound in what is bound: no relative path can be left to the kernel */
     HEADER_WANDERERS = 2,   /* a task has left for other namespaces, mounts or another root: names may mean other things */
 };
 

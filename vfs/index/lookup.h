@@ -19,11 +19,11 @@ static inline u64 hash_identity(u64 device, u64 inode)
     return hash_word(hash_word(HASH_START, device), inode);
 }
 
-/* A path as the caller gave it: `base` (a canonical directory, or nothing) + "/" + `text`. */
+/* A path as the caller gave it: `base` (a canonical directory) + "/" + `text`, or `text` alone, which is absolute. */
 struct name {
     const char *base;
     const char *text;
-    u32 base_length; /* 0: text is absolute */
+    u32 base_length; /* 0 also of the root, whose path is empty here */
     u32 length;      /* of text */
     u64 hash;        /* of the whole */
 };
@@ -49,7 +49,7 @@ static inline int same(const char *a, const char *b, u64 length)
 
 static inline int entry_is(const struct entry *entry, const struct name *name)
 {
-    u32 skip = name->base_length ? name->base_length + 1 : 0;
+    u32 skip = name->base ? name->base_length + 1 : 0;
     if (entry->hash != name->hash || entry->length != skip + name->length)
         return 0;
     return (!skip || (same(entry->key, name->base, name->base_length) && entry->key[skip - 1] == '/')) &&
@@ -199,11 +199,13 @@ static __attribute__((noinline)) u64 walk_from(const struct header *index, const
         while (walk.text[length] && walk.text[length] != '/' && length <= NAME_LIMIT)
             length++;
         u64 target = find_step(index, &walk, length);
+        const char *rest = walk.text + length;
+        u32 slash = *rest || walk.depth; /* one follows, here or after the link that we are in */
+        if (TARGET_KIND(target) == TARGET_HOST && slash)
+            return TARGET(TARGET_ASK, 0); /* something of the host is bound there */
         if (TARGET_KIND(target) != TARGET_INODE)
             return target;
         const struct inode *found = at(index, TARGET_VALUE(target));
-        const char *rest = walk.text + length;
-        u32 slash = *rest || walk.depth; /* one follows, here or after the link that we are in */
         if (is_kind(found, 0120000) && (follow || slash)) {
             target = enter_link(index, &walk, found, rest);
             if (target)

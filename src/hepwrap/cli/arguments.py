@@ -6,10 +6,10 @@ Owns the syntax: `--x V`, `--x=V`, `-abc`, `--`.  Each mistake is one UsageError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from hepwrap.cli.options import Flag, Kind
 from hepwrap.errors import UsageError
+from hepwrap.records import dataclass, field
 
 
 @dataclass(slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hepwrap.cli.options import HELP, READING, RUNNING, Flag, Kind
+from hepwrap.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

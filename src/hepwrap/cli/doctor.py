@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from hepwrap import assemble
 from hepwrap.cli.arguments import Parsed, operands
@@ -17,6 +16,7 @@ from hepwrap.cli.doctor_machine import CHECKS, FAIL, OK, WARN, Finding, Machine
 from hepwrap.cli.overrides import overrides
 from hepwrap.config import LoadedSettings
 from hepwrap.errors import HepwrapError
+from hepwrap.records import replace
 from hepwrap.settings import RepositorySettings
 
 _PROXY_VARIABLES = ("http_proxy", "HTTP_PROXY", "https_proxy")

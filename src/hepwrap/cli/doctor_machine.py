@@ -10,9 +10,10 @@ import re
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from hepwrap.records import dataclass
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hepwrap import assemble
@@ -17,6 +16,7 @@ from hepwrap.cli.overrides import overrides
 from hepwrap.config import NamedRepository, parse_repository
 from hepwrap.config.origin import Origin
 from hepwrap.errors import FetchFailed, HepwrapError, NotFound, UsageError
+from hepwrap.records import dataclass
 
 if TYPE_CHECKING:
     from hepwrap.vfs.mounts import Mount

@@ -6,7 +6,8 @@ Owns the tables; `arguments` reads command lines by them and `help` prints them.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from hepwrap.records import dataclass
 
 
 class Kind(enum.Enum):
@@ -89,6 +90,20 @@ READING: tuple[Flag, ...] = (
 
 RUNNING: tuple[Flag, ...] = (
     *READING[:-2],
+    _setting(
+        "--root",
+        key="root",
+        metavar="/cvmfs/REPO/DIRECTORY",
+        help="have this directory of a repository, an image of a whole system, as /; of the host remain /proc, /sys, "
+        "/dev, /tmp, the home, the working directory and what --bind names",
+    ),
+    _setting(
+        "--bind",
+        key="bind",
+        metavar="PLACE[=HOST]",
+        repeated=True,
+        help="show the file or directory HOST of this machine at PLACE: below /cvmfs, or anywhere with --root",
+    ),
     _setting(
         "--cache-size",
         key="cache_size",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hepwrap.cli.arguments import Parsed
@@ -15,6 +14,7 @@ from hepwrap.cli.commands import Command
 from hepwrap.cli.looking import Looking, flush, opened, write
 from hepwrap.cli.progress import ProgressLine
 from hepwrap.errors import FetchFailed, HepwrapError, Untrusted
+from hepwrap.records import dataclass, field
 
 if TYPE_CHECKING:
     from hepwrap.vfs.repository import Repository

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from hepwrap.config.layers import split
 from hepwrap.config.origin import BUILT_IN, Origin, Value
 from hepwrap.config.parameters import Option
-from hepwrap.config.shell import Parameters, run_file
+from hepwrap.config.shell_parameters import Parameters
 from hepwrap.config.sources import Sources
+from hepwrap.records import dataclass
 
 CONFIG_REPOSITORY, MOUNT_DIR, PROXY = "CVMFS_CONFIG_REPOSITORY", "CVMFS_MOUNT_DIR", "CVMFS_HTTP_PROXY"
 DEFAULT_MOUNT_DIR = "/cvmfs"
@@ -105,7 +105,16 @@ class Client:
 
     def _run(self, parameters: Parameters, paths: list[str]) -> None:
         for path in paths:
-            run_file(path, parameters, self.sources)
+            if not self._is_missing(path):
+                from hepwrap.config.shell import run_file
+
+                run_file(path, parameters, self.sources)
+
+    def _is_missing(self, path: str) -> bool:
+        try:
+            return self.sources.read(path) is None
+        except OSError:  # which `run_file` explains
+            return False
 
     def _layer(self, parameters: Parameters) -> ClientLayer:
         names = [name for name in self.environ if name.startswith(_PREFIX) and name not in parameters.removed]

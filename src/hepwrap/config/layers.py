@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from hepwrap.config.origin import BUILT_IN, Origin, Value
 from hepwrap.config.parameters import OURS, Option, Scope
 from hepwrap.config.parse import is_repository_name
+from hepwrap.records import dataclass, field
 
 #: Where the built-in servers and keys stand.
 DATA = Path(__file__).parent
@@ -76,6 +76,8 @@ def located(option: Option, items: tuple[str, ...], base: Path) -> tuple[str, ..
     """Items with relative paths made absolute, seen from the directory `base`."""
     if option.is_path:
         return tuple(os.path.normpath(base / item) if item else item for item in items)
+    if option.key == "bind":
+        return tuple(located_bind(item, base) for item in items)
     if option.key == "url":
         return tuple(located_url(item, base) for item in items)
     return items
@@ -86,6 +88,12 @@ def located_url(url: str, base: Path) -> str:
     if "://" in url or url.lower().startswith("file:"):
         return url
     return os.path.normpath(base / url)
+
+
+def located_bind(text: str, base: Path) -> str:
+    """`PLACE=HOST` with HOST as an absolute path; `PLACE` alone as it is."""
+    place, equals, host = text.partition("=")
+    return f"{place}={os.path.normpath(base / host)}" if equals and host else text
 
 
 class Arguments:

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hepwrap.config import toml_file
 from hepwrap.config.client_files import CONFIG_REPOSITORY, ETC, Client, ClientLayer
 from hepwrap.config.layers import BuiltIn, Layer, Overrides, from_environment, from_flags
 from hepwrap.config.parameters import BY_KEY, OPTIONS, Scope
 from hepwrap.config.parse import is_repository_name
 from hepwrap.config.repository import View, build
-from hepwrap.config.show import Shown, show
 from hepwrap.config.sources import Sources
 from hepwrap.config.stack import Stack
-from hepwrap.config.toml_file import TomlFile
 from hepwrap.errors import ConfigurationError, FetchFailed
+from hepwrap.records import replace
 from hepwrap.settings import CacheSettings, RepositorySettings, Settings
+
+if TYPE_CHECKING:
+    from hepwrap.config.show import Shown
+    from hepwrap.config.toml_file import TomlFile
 
 #: Handed the name of the configuration repository and its settings; answers its files by path (`etc/cvmfs/...`), each
 #: verified, or None where it has none.
@@ -80,7 +81,7 @@ class LoadedSettings:
     @cached_property
     def files(self) -> tuple[TomlFile, ...]:
         """The hepwrap.toml files that exist, strongest first."""
-        found = (toml_file.read(path) for path in self._toml_paths())
+        found = (_toml_file(path) for path in self._toml_paths())
         return tuple(file for file in found if file is not None)
 
     def _toml_paths(self) -> list[Path]:
@@ -112,7 +113,7 @@ class LoadedSettings:
         for option in OPTIONS:
             room, _, field = option.target.partition(".")
             if room in ("job", "cache") and option.key != "repo":
-                value = stack.read(option.key)
+                value = stack.read_all(option.key) if option.separator else stack.read(option.key)
                 if value is not None:
                     fields[field] = value
         size, workers = fields.pop("size", None), fields.pop("workers", None)
@@ -129,6 +130,19 @@ class LoadedSettings:
         base = _base_directory(self._environ, "XDG_STATE_HOME", ".local/state")
         return None if base is None else base / "hepwrap"
 
+    def revision_asked(self, fqrn: str) -> tuple[str, str]:
+        """Tag and root hash that flags, the environment or our own files ask for; "" where they do not."""
+        stack = self._strong(fqrn)
+        return stack.read("tag") or "", stack.read("root_hash") or ""
+
+    def _in_places(self) -> Iterator[str]:
+        """Repositories that the root is in, or that something of the host is shown in."""
+        for place in (self.job.root, *(place for place, _ in self.job.binds)):
+            if place is not None and place.startswith(self.job.prefix + "/"):
+                name, inside, _ = place[len(self.job.prefix) + 1 :].partition("/")
+                if (inside or place == self.job.root) and is_repository_name(name):
+                    yield name
+
     @cached_property
     def required(self) -> tuple[str, ...]:
         """Repositories that shall be there at launch: --repo, then HEPWRAP_REPO, then `repo` of the files."""
@@ -138,7 +152,7 @@ class LoadedSettings:
                 if not is_repository_name(name):
                     raise value.origin.error(f"{name[:80]!r} is no name of a repository; a name is like atlas.cern.ch")
         from_files = [name for value in said for name in value.items]
-        return tuple(dict.fromkeys((*self._ordered, *self._arguments.repositories, *from_files)))
+        return tuple(dict.fromkeys((*self._ordered, *self._arguments.repositories, *from_files, *self._in_places())))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -266,6 +280,8 @@ class LoadedSettings:
 
     def origins(self, fqrn: str | None = None) -> list[Shown]:
         """What is set, and where: of a repository (None: of the job), the client's other parameters included."""
+        from hepwrap.config.show import show
+
         view = self._view(fqrn or "")
         return show(view.stack, view.client, self.job if fqrn is None else build(view, offline=self.job.offline))
 
@@ -273,6 +289,19 @@ class LoadedSettings:
     def places(self) -> list[Path]:
         """The hepwrap.toml files that would be read, strongest first, whether or not they exist."""
         return self._toml_paths()
+
+
+def _toml_file(path: Path) -> TomlFile | None:
+    """The file at `path`, None where there is none: most directories have none, and need no reader of TOML."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:  # which the reader explains
+        pass
+    from hepwrap.config import toml_file
+
+    return toml_file.read(path)
 
 
 def _cache(size: int | float | None, workers: int | None) -> CacheSettings:

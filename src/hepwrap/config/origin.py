@@ -5,9 +5,8 @@ Owns the words for a place.  Must not know what values mean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hepwrap.errors import ConfigurationError, HepwrapError, UsageError
+from hepwrap.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

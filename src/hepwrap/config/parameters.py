@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hepwrap.config import parse
+from hepwrap.records import dataclass
 
 
 class Scope(enum.Enum):
@@ -63,6 +63,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("cache_size", "cache.size", parse.cache_size, _JOB, flag="--cache-size"),
     Option("workers", "cache.workers", parse.positive, _JOB),
     Option("prefix", "job.prefix", parse.absolute, _JOB, "CVMFS_MOUNT_DIR"),
+    Option("root", "job.root", parse.absolute, _JOB, flag="--root"),
+    Option("bind", "job.binds", parse.bind, _JOB, flag="--bind", separator=";"),
     Option("state_directory", "job.state_directory", parse.text, _JOB, is_path=True),
     Option("offline", "job.offline", parse.boolean, _JOB, flag="--offline"),
     Option("verbose", "job.verbosity", parse.count, _JOB, flag="-v"),

@@ -146,6 +146,14 @@ def absolute(value: str) -> str:
     return value.rstrip("/")
 
 
+def bind(value: str) -> tuple[str, str]:
+    """`PLACE=HOST`, or `PLACE` alone for what the host has at that place: both as absolute paths."""
+    place, equals, host = value.partition("=")
+    if equals and not host:
+        raise ValueError(f"after {place}= stands what is to be shown there, a file or directory of this machine")
+    return absolute(place), absolute(host) if equals else absolute(place)
+
+
 def stats(value: str) -> str | None:
     """Where the account goes: "-" (or yes) for the command's stderr, a file, or no for nowhere."""
     lower = value.lower()

@@ -7,7 +7,6 @@ layers are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hepwrap.config.parameters import BY_KEY, OPTIONS
 from hepwrap.config.sources import Sources
 from hepwrap.config.stack import Stack
 from hepwrap.errors import ConfigurationError
+from hepwrap.records import dataclass
 from hepwrap.settings import FetchSettings, RepositorySettings
 
 _PINS = ("tag", "root_hash", "date")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from hepwrap.config import shell_syntax as syntax
-from hepwrap.config.origin import Origin, Value
+from hepwrap.config.origin import Origin
 from hepwrap.config.shell_expand import Expander
+from hepwrap.config.shell_parameters import Parameters
 from hepwrap.config.shell_pattern import compile_basic, compile_pattern
 from hepwrap.config.shell_test import Files, NotATest, holds
 from hepwrap.config.shell_words import NAME, Word
@@ -29,43 +29,6 @@ class _Return(Exception):
 
 class _Exit(Exception):
     """`exit`: the rest of all files that are open does not count."""
-
-
-@dataclass(slots=True)
-class Parameters:
-    """Variables that live on from one file to the next."""
-
-    #: What the scripts find when they start, and do not set themselves: the environment.
-    inherited: Mapping[str, str] = field(default_factory=dict)
-    #: What the scripts have set.
-    values: dict[str, Value] = field(default_factory=dict)
-    #: Names that are taken away again.
-    removed: set[str] = field(default_factory=set)
-    #: Assignments to these do nothing: who said it had the right to.
-    protected: dict[str, str] = field(default_factory=dict)
-    #: A number for `$RANDOM`.
-    random: Callable[[], int] = lambda: 0
-
-    def get(self, name: str) -> str | None:
-        """Text of a variable, None where it is unset."""
-        if name in self.protected:
-            return self.protected[name]
-        if name in self.values:
-            return self.values[name].items[0]
-        if name == "RANDOM":
-            return str(self.random())
-        return None if name in self.removed else self.inherited.get(name)
-
-    def set(self, name: str, value: str, origin: Origin) -> None:
-        """Assign, unless the name is protected."""
-        if name not in self.protected:
-            self.values[name] = Value((value,), origin)
-
-    def unset(self, name: str) -> None:
-        """Take a variable away, unless it is protected."""
-        if name not in self.protected:
-            self.values.pop(name, None)
-            self.removed.add(name)
 
 
 def run_file(path: str, parameters: Parameters, files: Files) -> bool:

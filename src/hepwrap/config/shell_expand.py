@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from hepwrap.config.shell_arithmetic import NotArithmetic, evaluate
 from hepwrap.config.shell_pattern import compile_pattern, quote
 from hepwrap.config.shell_words import Arithmetic, Parameter, Part, Refused, Text, Word
 from hepwrap.errors import ConfigurationError
+from hepwrap.records import dataclass
 
 _IFS = re.compile(r"[ \t\n]+")
 #: No value in a configuration is longer; a script that doubles its own text shall not fill memory.

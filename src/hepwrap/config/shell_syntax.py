@@ -6,11 +6,10 @@ one ConfigurationError with its place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from hepwrap.config.shell_scanner import Scanner
 from hepwrap.config.shell_words import ASSIGNMENT, End, Operator, Text, Token, Word
 from hepwrap.errors import ConfigurationError
+from hepwrap.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

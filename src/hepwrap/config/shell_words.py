@@ -6,7 +6,8 @@ Owns the values.  Must not know how they are read (`shell_scanner`) or replaced 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from hepwrap.records import dataclass
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")

@@ -5,13 +5,13 @@ Owns the order and the text.  Values are shown as they were written; what nobody
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from hepwrap.config.client_files import ClientLayer
 from hepwrap.config.origin import BUILT_IN
 from hepwrap.config.parameters import BY_CVMFS, OURS, Option, Scope
 from hepwrap.config.stack import Stack
+from hepwrap.records import dataclass
 from hepwrap.settings import RepositorySettings, Settings
 
 #: Options that say what another one says too: shown only where somebody used them.

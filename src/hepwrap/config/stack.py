@@ -6,12 +6,12 @@ Owns that rule, and how a value's text is read.  Must not know which layers ther
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hepwrap.config.layers import Layer
 from hepwrap.config.origin import Value
 from hepwrap.config.parameters import BY_KEY
+from hepwrap.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,17 @@ class Stack:
         option = BY_KEY[key]
         try:
             return option.read(value.items[0] if value.items else "")
+        except ValueError as error:
+            name = "" if value.origin.names_option else f"{self._name(key)}: "
+            raise value.origin.error(f"{name}{error}") from None
+
+    def read_all(self, key: str) -> tuple[Any, ...] | None:
+        """The items of an option that is a list; as `read`."""
+        value = self.get(key)
+        if value is None:
+            return None
+        try:
+            return tuple(BY_KEY[key].read(item) for item in value.items)
         except ValueError as error:
             name = "" if value.origin.names_option else f"{self._name(key)}: "
             raise value.origin.error(f"{name}{error}") from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hepwrap.config.origin import Origin, Value
 from hepwrap.config.parameters import OURS, Option, Scope
 from hepwrap.config.parse import is_repository_name
 from hepwrap.errors import ConfigurationError
+from hepwrap.records import dataclass, field
 
 #: The tables that are keyed by a name, and which scopes may stand in them.
 _TABLES = {

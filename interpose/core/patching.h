@@ -1,0 +1,38 @@
+/* Between the files that patch: who is at work, what is known of a site, and where stubs come from. */
+#ifndef HEPWRAP_PATCHING_H
+#define HEPWRAP_PATCHING_H
+#include "core.h"
+
+struct patching {
+    struct tracer *tracer;
+    struct space *space;
+    pid_t task;
+    struct user_regs_struct *regs; /* of the caught call */
+    int *ended;                    /* wait status, where the task did not survive a call made for it; NULL: none can be made */
+};
+
+/* Of the jump. */
+static inline uint64_t jump_of(const struct site *site)
+{
+    return site->at - site->shape.front;
+}
+
+static inline uint64_t gate_of(const struct tracer *tracer)
+{
+    return tracer->base + tracer->head->entry;
+}
+
+static inline void take_place(struct area *area, uint64_t number)
+{
+    area->taken[number / 64] |= 1UL << number % 64;
+}
+
+/* patch.c: that site, anew; NULL: no room */
+struct site *site_enter(struct space *space, uint64_t at);
+
+/* stubs.c: a place for the site's stub; false: there is none within reach.  The task may end meanwhile. */
+bool stub_place(struct patching *p, struct site *site);
+/* Writes the stub from what the site has kept; false: its area is not there. */
+bool stub_write(const struct patching *p, const struct site *site);
+
+#endif

@@ -1,0 +1,78 @@
+"""What calls say of a virtual path that need a mount, a root or a device there: nothing of ours is one.
+
+Owns one rule for each call, in the kernel's order: what kind of object it wants comes before what it may not.  That the
+caller lacks a privilege where that is looked at first, the runtime has heard from the kernel (`wrong_for_kernel`).
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Callable
+
+from hepwrap.interpose.question import Question
+from hepwrap.interpose.task import credentials_of, has_capability
+from hepwrap.vfs.permissions import X_OK, access
+from hepwrap.vfs.resolve import Node
+
+CAP_SYS_ADMIN = 21
+
+
+def root(question: Question, node: Node) -> int:
+    """chroot(2): the stand-in would be an empty root, in which nothing can live."""
+    if not node.entry.is_dir:
+        return errno.ENOTDIR
+    access(node.mount.attributes(node.entry), credentials_of(question.task), X_OK)
+    return errno.EPERM
+
+
+def other_root(question: Question, node: Node) -> int:
+    """pivot_root(2): no mount, so no root to be."""
+    del question
+    return errno.EINVAL if node.entry.is_dir else errno.ENOTDIR
+
+
+def mount_point(question: Question, node: Node) -> int:
+    """mount(2), move_mount(2): the kernel knows nothing there that it could mount on."""
+    del question, node
+    return errno.EPERM
+
+
+def mounted(question: Question, node: Node) -> int:
+    """umount2(2), open_tree_attr(2): of something that is no mount, if the caller may do such things at all."""
+    del node
+    return errno.EINVAL if has_capability(question.task, CAP_SYS_ADMIN) else errno.EPERM
+
+
+def no_mount(question: Question, node: Node) -> int:
+    """fspick(2), mount_setattr(2): the same, of those who may."""
+    del question, node
+    return errno.EINVAL
+
+
+def block_device(question: Question, node: Node) -> int:
+    """quotactl(2): devices of a repository are of no use, as on any mount with nodev."""
+    del question
+    return errno.EACCES if stat.S_ISBLK(node.entry.mode) else errno.ENOTBLK
+
+
+def file_to_write(question: Question, node: Node) -> int:
+    """swapon(2), swapoff(2), acct(2): they open it for writing first."""
+    del question
+    return _OPENED_TO_WRITE.get(stat.S_IFMT(node.entry.mode), errno.EACCES)
+
+
+_OPENED_TO_WRITE = {
+    stat.S_IFREG: errno.EROFS, stat.S_IFDIR: errno.EISDIR, stat.S_IFSOCK: errno.ENXIO, stat.S_IFIFO: errno.EINVAL,
+}  # fmt: skip
+#: x86_64 numbers: chroot, pivot_root, mount, umount2, move_mount, fspick, mount_setattr, open_tree_attr, quotactl,
+#: swapon, swapoff, acct.
+_RULES: dict[int, Callable[[Question, Node], int]] = {
+    161: root, 155: other_root, 165: mount_point, 166: mounted, 429: mount_point, 433: no_mount, 442: no_mount,
+    467: mounted, 179: block_device, 167: file_to_write, 168: file_to_write, 163: file_to_write,
+}  # fmt: skip
+
+
+def refusal(question: Question, node: Node) -> int:
+    """The errno of a call on a virtual path that is there; PathError where the caller may not even ask."""
+    return _RULES[question.number](question, node)

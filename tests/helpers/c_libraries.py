@@ -1,0 +1,103 @@
+"""C libraries of other releases of Debian, each with its shell: `python -m tests.helpers.c_libraries` downloads them.
+
+They are kept below `.demo`.  Tests never download: where a release is not there they are skipped, aloud.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.helpers import needs, once
+from tests.helpers.shared import ROOT
+
+PLACE = ROOT / ".demo" / "c-libraries"
+#: Releases of Debian, and their glibc.
+RELEASES = {"bullseye": "2.31", "trixie": "2.41"}
+PACKAGES = ("libc6", "dash")
+TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class CLibrary:
+    """One release, in a directory that every user can read."""
+
+    place: Path
+
+    def command(self, program: str | Path) -> list[str]:
+        """The words that run `program` with this loader and this C library."""
+        loader = self._only("ld-linux-x86-64.so.2")
+        return [str(loader), "--library-path", str(loader.parent), str(program)]
+
+    @property
+    def shell(self) -> Path:
+        """Its dash."""
+        return self._only("bin/dash")
+
+    def _only(self, name: str) -> Path:
+        """A file by the end of its path: once links have been left out, there is one in `lib/<machine>` or `bin`."""
+        return next(one for one in sorted(self.place.rglob(name)) if one.parent.name != "lib64")
+
+
+def kept(release: str) -> CLibrary:
+    """The C library of a release, or the test is skipped."""
+    place = PLACE / release / "root"
+    if not place.is_dir():
+        needs.lacking(f"glibc {RELEASES[release]} is missing: python -m tests.helpers.c_libraries")
+    return CLibrary(once.made(f"c-library-{release}", lambda to: shutil.copytree(place, to / "root", symlinks=True)))
+
+
+def fetch(release: str) -> None:
+    """Download and unpack, with a state of apt's own; OSError or CalledProcessError where that fails."""
+    place = PLACE / release
+    shutil.rmtree(place, ignore_errors=True)
+    for part in ("state/lists/partial", "cache/archives/partial", "packages", "unpacked"):
+        (place / part).mkdir(parents=True)
+    (place / "state/status").touch()
+    (place / "sources.list").write_text(f"deb {_mirror()} {release} main\n")
+    options = [f"Dir::State={place / 'state'}", f"Dir::State::status={place / 'state/status'}",
+               f"Dir::Cache={place / 'cache'}", f"Dir::Etc::sourcelist={place / 'sources.list'}",
+               "Dir::Etc::sourceparts=/dev/null", "Acquire::Languages=none", "APT::Sandbox::User=root"]  # fmt: skip
+    apt = ["apt-get", "-q", *(word for option in options for word in ("-o", option))]
+    for words in (["update"], ["download", *PACKAGES]):
+        subprocess.run([*apt, *words], cwd=place / "packages", check=True, timeout=TIMEOUT)
+    for package in (place / "packages").iterdir():
+        subprocess.run(["dpkg-deb", "-x", str(package), str(place / "unpacked")], check=True, timeout=TIMEOUT)
+    for rest in ("state", "cache", "packages"):
+        shutil.rmtree(place / rest)
+    (place / "sources.list").unlink()
+    (place / "unpacked").rename(place / "root")
+
+
+def _mirror() -> str:
+    """Where this machine's own packages come from."""
+    command = ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=TIMEOUT)
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    for line in done.stdout.splitlines():
+        name, address = line.split()
+        if name == codename:
+            return address
+    raise OSError(f"apt knows no packages of {codename or 'this system'}")
+
+
+def main() -> None:
+    """Fetch what is not there; what cannot be had is said."""
+    for release, version in RELEASES.items():
+        if (PLACE / release / "root").is_dir():
+            continue
+        try:
+            fetch(release)
+        except (OSError, subprocess.SubprocessError) as problem:
+            print(
+                f"glibc {version} of Debian's {release} cannot be had, its tests are skipped: {problem}",
+                file=sys.stderr,
+            )
+
+
+if __name__ == "__main__":
+    main()

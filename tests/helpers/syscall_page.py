@@ -1,0 +1,161 @@
+"""Writes docs/syscalls.md: how each system call of the table is treated, in words.
+
+    python -m tests.helpers.syscall_page > docs/syscalls.md
+
+Owns the words for treatments, and the list of what differs from a mount; the rows are those of interpose/syscalls.def.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.helpers.syscall_rows import DEFINITIONS, Row, read_rows
+
+NOT_FINAL = "not final: "
+HEAD = """\
+# System calls
+
+Every system call of Linux 6.x that takes or reveals a path, or the metadata of a file, and what becomes of it. Written
+by `python -m tests.helpers.syscall_page` from `interpose/syscalls.def`; a test says whether it is up to date.
+
+*Virtual* is what a path, a descriptor or the working directory leads to in a repository. What leads anywhere else goes
+to the kernel, whatever the row says, except where it says *for every path*. The right answer is that of the kernel on
+a read-only mount of the same tree, and the tests ask it (`tests/interpose/test_oracle_*.py`, as root and as an ordinary
+user, with and without patched call sites). [Below](#what-differs-from-a-mount) stands where it is not given.
+
+"""
+#: What happens where the call is about something virtual.
+WORDS = {
+    "open": "a descriptor of the sealed memory file, or of a stand-in for the directory",
+    "getdents": "the listing of the catalogue",
+    "getcwd": "the virtual path",
+    "chdir": "into a stand-in for the directory",
+    "fstat": "the attributes of the catalogue",
+    "statfs": "size and number of files as the repository tells, read-only",
+    "access": "the mode bits of the catalogue, for the caller's credentials",
+    "readlink": "the target in the catalogue; of names in /proc the virtual path",
+    "xattr": "the attributes of the catalogue, the magic ones of CernVM-FS among them",
+    "exec": "the program of the repository, by a plan of the server's",
+    "entry": "would make or remove a name: EEXIST, ENOENT and their like where the kernel sees them first, else EROFS",
+    "write1": "would write: ENOENT and its like first, then EROFS",
+    "write2": "would write to two paths: EXDEV across, else what comes first, else EROFS",
+    "fwrite": "would write: EROFS",
+    "address": "looked up, and no socket that listens: EADDRINUSE and EROFS to bind, else ECONNREFUSED or why not",
+    "standin": "the kernel acts on the object that stands for the virtual one",
+    "open_tree": "a descriptor for the path; what would be cloned: EPERM",
+    "refused": "looked up, then refused: it is no mount and no device",
+    "mounts": "looked up, then refused: it is no mount. The engine notes that names may mean other things from now on",
+    "landlock": "a rule about it is accepted",
+    "enosys": "ENOSYS, for every path",
+    "tracer": "looked at for the engine's own sake",
+    "wander": "the kernel's; the engine notes that names may mean other things from now on",
+    "pass": "not caught, the kernel's",
+}
+#: Which words a treatment of its own has.
+FAMILIES = (
+    ("open_tree", "open_tree"), ("open", "open"), ("creat", "open"), ("getdents", "getdents"), ("getcwd", "getcwd"),
+    ("chdir", "chdir"), ("fchdir", "chdir"), ("statfs", "statfs"), ("fstatfs", "statfs"), ("access", "access"),
+    ("faccessat", "access"), ("readlink", "readlink"), ("exec", "exec"),
+)  # fmt: skip
+
+
+class Difference(NamedTuple):
+    """Something that a program could tell from a mount."""
+
+    calls: str
+    what: str
+    why: str
+    final: bool = True
+
+
+DIFFERENCES = (
+    Difference("stat statx", "`st_blocks` counts 512 bytes of the size, access and change are the modification's",
+               "so it is on a mounted CernVM-FS"),
+    Difference("openat", "`O_NOFOLLOW` is not shown by F_GETFL",
+               "[decision 13](decisions/0013-flags-that-read-back.md)"),
+    Difference("openat", "a file that is open elsewhere cannot be leased for writing (F_SETLEASE): EAGAIN",
+               "the helper has it open; F_GET_SEALS shows seals"),
+    Difference("openat", "devices are there, and cannot be opened: EACCES", "as on a mount with nodev"),
+    Difference("landlock_add_rule", "what is virtual stays in reach of a program that has no rule for it",
+               "memory files are no files of the kernel's tree; confinement is for what the kernel serves"),
+    Difference("fanotify_mark", "FAN_MARK_MOUNT and FAN_MARK_FILESYSTEM: EINVAL", "there is no mount to be watched"),
+    Difference("chroot", "EPERM for who may, too", "the stand-in would be an empty root", final=False),
+    Difference("mount move_mount", "nobody can mount on a virtual path (EPERM), nor bind one elsewhere (ENOENT)",
+               "the kernel knows neither", final=False),
+    Difference("umount2 fspick mount_setattr", "the root of a repository is no mount: EINVAL", "nothing is mounted"),
+    Difference("statmount listmount", "a repository is not among the mounts, as it is in `/proc/self/mountinfo`",
+               "what these list is the kernel's"),
+    Difference("getdents64", "`/` does not list `cvmfs` where the host has none", "`/` is the host's", final=False),
+    Difference("openat", "O_CREAT by a link of the host's to `/cvmfs` makes a file there, if the host has none and"
+               " the caller may", "the kernel is asked first, and can", final=False),
+    Difference("openat", "O_CREAT by a host's link to a virtual file and a slash: ENOTDIR, not EISDIR",
+               "the link's text is not looked at"),
+    Difference("renameat2", "from a link of `/proc` to a virtual name: EPERM, on a mount EXDEV",
+               "the kernel judges with a name of `/proc`"),
+    Difference("newfstatat", "`/proc/PID/fd/N/.` of a directory that the caller may not search succeeds",
+               "the stand-in lets everybody in"),
+    Difference("openat", "of a path that cannot be read, and flags that are wrong: EFAULT", "the path is read first"),
+    Difference("execve", "of two things that are wrong with an exec another may be told", "the list is read earlier"),
+    Difference("sendto sendmsg sendmmsg", "to a virtual path: ENOENT", "not caught: frequent, and about no file"),
+    Difference("io_uring_setup", "ENOSYS", "a ring would open and stat without a call that could be caught"),
+    Difference("clone3", "ENOSYS", "[decision 6](decisions/0006-clone3-says-enosys.md)"),
+    Difference("ptrace", "a tracer inside the job", "a task has one tracer"),
+)  # fmt: skip
+
+
+def sections(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Headings of the table with the names of their rows; the comment at its head is none."""
+    body = text.partition("*/")[2]
+    for part in re.split(r"/\* ", body)[1:]:
+        heading, _, rows = part.partition("*/")
+        yield " ".join(heading.split()).rstrip("."), re.findall(r"^ROW\((\w+),", rows, flags=re.MULTILINE)
+
+
+def words_of(row: Row) -> str:
+    """What becomes of the call where it is about something virtual."""
+    if row.treatment in WORDS:
+        return WORDS[row.treatment]
+    if "xattr" in row.treatment:
+        return WORDS["xattr"]
+    return next((WORDS[words] for start, words in FAMILIES if row.treatment.startswith(start)), WORDS["fstat"])
+
+
+def is_final(row: Row) -> bool:
+    """Whether nothing is left to be done, as the row itself says."""
+    return not row.note.startswith(NOT_FINAL)
+
+
+def line_of(row: Row) -> str:
+    """A line of a table."""
+    numbers = " / ".join("-" if number is None else str(number) for number in (row.x86_64, row.aarch64))
+    note = row.note.removeprefix(NOT_FINAL)
+    said = words_of(row) + (f"; {note}" if note else "")
+    return f"| `{row.name}` | {numbers} | `{row.treatment}` | {said} |\n"
+
+
+def page() -> str:
+    """The whole text."""
+    rows = read_rows()
+    parts = [HEAD]
+    for heading, names in sections(DEFINITIONS.read_text()):
+        parts.append(f"## {heading}\n| call | x86_64 / aarch64 | treatment | what is virtual |\n|---|---|---|---|\n")
+        parts += [line_of(rows[name]) for name in names]
+        parts.append("\n")
+    parts.append("## What differs from a mount\n| calls | what | why |\n|---|---|---|\n")
+    parts += [f"| {listed(one.calls)} | {one.what} | {one.why} |\n" for one in DIFFERENCES]
+    parts.append("\n## What is not final\n")
+    parts += [f"- `{row.name}`: {row.note.removeprefix(NOT_FINAL)}\n" for row in rows.values() if not is_final(row)]
+    parts += [f"- {listed(one.calls)}: {one.what}\n" for one in DIFFERENCES if not one.final]
+    return "".join(parts)
+
+
+def listed(calls: str) -> str:
+    """Names of calls, as code."""
+    return ", ".join(f"`{name}`" for name in calls.split())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,42 @@
+"""Programs with a seccomp filter of their own, which answers even the question that the runtime asks us."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.guests import Guests
+from tests.helpers.programs import Pair, fill
+
+BY_HANDLER = 0
+#: Calls that ask about every path.
+ALWAYS_ASK = ("getxattr", "mkdir", "linkat")
+
+
+def sections(text: str) -> list[tuple[str, list[str]]]:
+    """(path, what the calls said) in the order of looking."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if line.startswith("/"):
+            found.append((line, []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS, errno.ENOENT, BY_HANDLER])
+def test_what_cannot_be_asked_is_an_io_error_and_all_else_as_before(
+    work: Pair, guests: Guests, desk: Path, code: int
+) -> None:
+    """What the index knows is answered as before the filter; never is there an ENOENT that no catalogue has said."""
+    (desk / "here").touch()
+    words = [str(guests.path("own_filter")), str(code), "{top}/src/main.c", "{top}/text/0/part 00.txt", f"{desk}/here"]
+    text = work.launcher.ok(*fill(words, work.top)).decode()
+    before, after, unknown, host = sections(text)
+    assert {then for now, then in zip(before[1], after[1], strict=True) if now != then} <= {
+        f"{name}: -1 EIO" for name in ALWAYS_ASK
+    }
+    assert {line.partition(": ")[2] for line in unknown[1]} == {"-1 EIO"}
+    assert host[1][0] == "stat: 0"
