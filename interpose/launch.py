@@ -361,6 +361,11 @@ def restore_signals() -> None:
 
 def fail(message: str, code: int) -> NoReturn:
     """One line on stderr, and out, without running anything that belongs to the interpreter's end."""
+    tell(message)
+    os._exit(code)
+
+
+def tell(message: str) -> None:
+    """One line on stderr, if that is open."""
     with contextlib.suppress(OSError):
         os.write(2, b"hepwrap: " + message.encode("utf-8", "surrogateescape") + b"\n")
-    os._exit(code)

@@ -5,7 +5,6 @@ Owns the wiring of a launch; `assemble` owns that of repositories.  Everything h
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
@@ -56,7 +55,7 @@ def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoRet
         if around := nested.launch_around(plan.settings.prefix):
             nested.check(around, plan.settings, plan.revisions())
             if plan.settings.stats is not None:
-                say_now("hepwrap: no account of this launch: the one around it counts all of this")
+                launch.tell("no account of this launch: the one around it counts all of this")
             launch.execute(command, environment)
     stderr = identity_of(2)
     plan = replace(plan, settings=with_absolute_paths(plan.settings))
@@ -65,12 +64,6 @@ def run(plan: Plan, command: list[str], environment: Mapping[str, str]) -> NoRet
         kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 10) if stderr else None
     herald = Herald(stderr, kept)
     launch.run(command, environment, lambda options: build(plan, options, herald), keep=() if kept is None else (kept,))
-
-
-def say_now(line: str) -> None:
-    """One line on stderr, if that is open."""
-    with contextlib.suppress(OSError):
-        os.write(2, line.encode() + b"\n")
 
 
 def with_absolute_paths(settings: Settings) -> Settings:
