@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
+from hepwrap.cache import huge, sealed
 from hepwrap.cache import parts as filling
-from hepwrap.cache import sealed
 from hepwrap.cache.objects import Objects
 from hepwrap.cache.parts import Part
 from hepwrap.cache.sealed import MemoryFile
@@ -67,6 +67,7 @@ class Maker:
         fd = sealed.create(recipe.name)
         try:
             os.ftruncate(fd, recipe.size)
+            huge.ask(fd, recipe.size)
             if isinstance(recipe, Writing):
                 recipe.write(fd)
             else:
