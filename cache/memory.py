@@ -33,7 +33,7 @@ from hepwrap.cache.parts import Part
 from hepwrap.cache.refusal import LACKS, no_room
 from hepwrap.cache.sealed import MemoryFile
 from hepwrap.cache.turns import Turns
-from hepwrap.errors import FetchFailed, NoRoom
+from hepwrap.errors import FetchFailed
 from hepwrap.fetchers.fetcher import Fetcher
 from hepwrap.records import dataclass
 
@@ -41,8 +41,6 @@ __all__ = ["MemoryCounters", "MemoryFile", "MemoryFiles", "Part"]
 
 #: Seconds after which one who waits for room looks again, since the budget may have changed without a word.
 LOOK_AGAIN = 1.0
-#: How often a file that must be pinned is made anew when it is evicted before its asker could pin it.
-TRIES = 4
 
 
 @dataclass(slots=True)
@@ -116,18 +114,20 @@ class MemoryFiles:
         return self._open(Writing(key, self._name(key), size, write), pinned)
 
     def _open(self, recipe: Recipe | Writing, pinned: bool) -> MemoryFile:
-        key = recipe.key
-        for _ in range(TRIES):
-            file = self._found(key, pinned)
+        """Who makes a file has it pinned; one who joined may come too late for that, and then makes it anew."""
+        made: list[MemoryFile] = []
+
+        def make() -> MemoryFile:
+            made.append(self._make(recipe, pinned))
+            return made[0]
+
+        while True:
+            file = self._found(recipe.key, pinned)
             if file is not None:
                 return file
-            file = self._making.join(key, partial(self._make, recipe), joined=self._count_joined)
-            if not pinned:
+            file = self._making.join(recipe.key, make, joined=self._count_joined)
+            if made or not pinned:
                 return file
-            kept = self.pin(key)
-            if kept is not None:
-                return kept
-        raise NoRoom(f"{recipe.name} was evicted {TRIES} times before it could be used; raise --cache-size")
 
     def peek(self, key: Hashable) -> MemoryFile | None:
         """The memory file of `key` if it is there; does not count as a use."""
@@ -176,9 +176,9 @@ class MemoryFiles:
 
     # Making.
 
-    def _make(self, recipe: Recipe | Writing) -> MemoryFile:
+    def _make(self, recipe: Recipe | Writing, pinned: bool) -> MemoryFile:
         """Done by one asker while the others wait."""
-        file = self._found(recipe.key, pinned=False)
+        file = self._found(recipe.key, pinned)
         if file is not None:
             return file
         recipe.check()
@@ -191,7 +191,7 @@ class MemoryFiles:
         except BaseException:
             self._abandon(recipe.key)
             raise
-        return self._settle(file)
+        return self._settle(file, pinned)
 
     def _make_with_room(self, recipe: Recipe | Writing) -> MemoryFile:
         """Where the kernel lacks something, again after evicting more and more, until nothing is left to evict."""
@@ -234,12 +234,14 @@ class MemoryFiles:
                 self._turns.leave(ticket)
                 self._changed.notify_all()
 
-    def _settle(self, file: MemoryFile) -> MemoryFile:
+    def _settle(self, file: MemoryFile, pinned: bool) -> MemoryFile:
         with self._changed:
             closed = self._closed
             if not closed:
                 self._files[file.key] = file
                 self._ledger.settle(file.key, self._clock())
+                if pinned:
+                    self._ledger.pin(file.key)
                 self.counters.made += 1
                 self._count_held()
                 self._changed.notify_all()
