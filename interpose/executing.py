@@ -130,8 +130,6 @@ class Executor:
             return Program(
                 name, None, found.target.path, rerouted=way.key is not None or found.target.path != way.absolute
             )
-        if found.target.entry.is_symlink:
-            raise TooManyLinks(f"{os.fsdecode(name)} is a symbolic link")
         if found.target.entry.is_file:
             remember(self._world, way, question, found, self._world.book.inode(found.target))
             if way.key is not None:
@@ -159,6 +157,8 @@ class Executor:
 
     def _check(self, node: Node, question: Question) -> None:
         """Only regular files that the task may execute (may_open(), MAY_EXEC)."""
+        if node.entry.is_symlink:
+            raise TooManyLinks(f"{os.fsdecode(node.path)} is a symbolic link")
         if not node.entry.is_file:
             raise _denied(node)
         access(node.mount.attributes(node.entry), credentials_of(question.task), X_OK)

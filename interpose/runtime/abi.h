@@ -73,7 +73,7 @@ enum {
     NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_lchown = 94, NR_prctl = 157, NR_umount2 = 166, NR_lsetxattr = 189, NR_lremovexattr = 198, NR_futex = 202,
     NR_inotify_add_watch = 254, NR_openat = 257, NR_futimesat = 261, NR_newfstatat = 262, NR_linkat = 265, NR_symlinkat = 266,
     NR_readlinkat = 267, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
-    NR_execveat = 322, NR_fspick = 433, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466, NR_file_getattr = 468,
+    NR_execveat = 322, NR_fspick = 433, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466, NR_file_getattr = 468, NR_file_setattr = 469,
 };
 enum {
     EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EBADF = 9, EAGAIN = 11, EACCES = 13,

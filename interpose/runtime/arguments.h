@@ -181,7 +181,7 @@ static inline int wants_open_file(const struct row *row)
 {
     u32 n = row->number;
     return row->handler == DO_getxattrat || row->handler == DO_listxattrat || n == NR_setxattrat || n == NR_removexattrat ||
-           ((n == NR_utimensat || n == NR_futimesat) && !f->a[row->path]);
+           n == NR_file_getattr || n == NR_file_setattr || ((n == NR_utimensat || n == NR_futimesat) && !f->a[row->path]);
 }
 
 /* Calls that make something: what is missing is not the whole answer, the server knows the order of errors. */

@@ -7,6 +7,7 @@ Natively a guest runs in a mount namespace of its own, whose /cvmfs holds the tr
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -209,8 +210,9 @@ class Oracle:
 
 
 def by_line(text: str) -> dict[str, str]:
-    """Results of call_script by line number."""
-    return {key: value if rest else "end" for key, rest, value in (line.partition(": ") for line in text.splitlines())}
+    """Results of call_script by line number.  A file that never had a name is called by its inode number."""
+    lines = (line.partition(": ") for line in text.splitlines())
+    return {key: re.sub(r"/#\d+\b", "/#", value) if rest else "end" for key, rest, value in lines}
 
 
 def make_host(place: Path) -> None:

@@ -1,4 +1,4 @@
-"""The kernel as oracle: random calls in random states give what they do on a mount; a seed that did not stays."""
+"""The kernel as oracle: random calls on paths and descriptors, in random states, give what they do on a mount."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def test_random_calls_give_what_they_do_on_a_mount(
 ) -> None:
     script = list(random_calls.script(seed, CALLS))
     agree(oracle, script, user=user, host=host, flags=PATCHINGS[patching], at_least=CALLS)
+
+
+@pytest.mark.parametrize("patching", PATCHINGS)
+def test_a_descriptor_alone_is_as_good_as_a_path(oracle: Oracle, user: bool, host: Host, patching: str) -> None:
+    script = list(random_calls.by_descriptor_alone())
+    agree(oracle, script, user=user, host=host, flags=PATCHINGS[patching], at_least=1000)
 
 
 def test_a_seed_gives_the_same_script_and_another_gives_another() -> None:
