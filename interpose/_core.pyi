@@ -20,7 +20,13 @@ Raw = tuple[
 
 class Tracer:
     def __new__(
-        cls, index_address: int, image_fd: int, base: int, at_exit: Callable[[], None] | None, patching: bool
+        cls,
+        index_address: int,
+        image_fd: int,
+        base: int,
+        at_exit: Callable[[], None] | None,
+        patching: bool,
+        tell: Callable[[int, int, int], None],
     ) -> Tracer: ...
     def attach(self, pid: int) -> None: ...
     def run(self) -> int: ...

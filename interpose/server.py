@@ -102,7 +102,8 @@ class Server:
         """Trace process `first` and answer for it and all its descendants; returns when the last has ended."""
         self.first = first
         self._write_header()
-        self.tracer = _core.Tracer(self.ground.index.address(), self.index_fd, base, self._at_exit, self._patching)
+        index = self.ground.index
+        self.tracer = _core.Tracer(index.address(), self.index_fd, base, self._at_exit, self._patching, self._tell)
         self._base = base
         attaching: list[OSError | None] = []
         ready = threading.Event()
@@ -220,6 +221,12 @@ class Server:
                 self._housekeeping(self)
             except Exception as error:  # must not end the thread: the next round may do better
                 self._log(f"housekeeping failed: {type(error).__name__}: {error}")
+
+    def _tell(self, what: int, who: int, whom: int) -> None:
+        """In the tracer's thread: what is to be said of debuggers, before they say what they make of it."""
+        from hepwrap.interpose.debuggers import sentence
+
+        self._warn(sentence(what, who, whom))
 
     def _at_exit(self) -> None:
         """In the tracer's thread: the first process is stopped at its end, and must not wait for ever."""

@@ -34,7 +34,7 @@ struct question {
 };
 
 /* Counters; written by the tracer's thread only, read by anyone. */
-#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(known) X(unpatched)
+#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(known) X(unpatched) X(lent)
 struct counters {
 #define DECLARE(name) uint64_t name;
     COUNTERS(DECLARE)
@@ -134,10 +134,25 @@ struct task {
     struct redirected {         /* the last call that came by a trap: stack pointer, way back, signal mask */
         uint64_t stack, back, mask;
     } last;
+    struct loan *loan;          /* NULL: it is not lent */
     struct passed {             /* where it was when a signal was passed on to it in the runtime; zeros: elsewhere */
         uint64_t at, stack;
     } passed;
 };
+
+/* A task that another one of the job is about to trace, or traces. */
+struct loan {
+    enum { WANTED, LENT, RETURNING } state;
+    pid_t holder;               /* the thread that is its tracer */
+    long request;               /* PTRACE_ATTACH or PTRACE_SEIZE; 0: another way */
+    bool was_stopped;           /* by a signal, with its process */
+    bool held;                  /* in the runtime, and what follows is not in its registers */
+    struct user_regs_struct regs;
+    uint64_t mask;
+};
+
+/* What somebody is told once in a job. */
+enum telling { TELL_TRACEME, TELL_RUNS, TELL_LOST, TELL_YAMA };
 
 struct tracer {
     struct header *index;
@@ -158,6 +173,8 @@ struct tracer {
     struct question *head_of_queue, **tail_of_queue;
     bool closed;
     void (*at_first_exit)(struct tracer *); /* once, if it can be while the first process still has its descriptors */
+    void (*tell)(struct tracer *, enum telling, pid_t who, pid_t whom);
+    uint32_t told;              /* bits: enum telling */
     char failure[256];          /* why a program could not be served; "" */
     struct task *tasks[TASK_BUCKETS];
     uint32_t parked;            /* tasks among them that are */
@@ -204,6 +221,16 @@ void inject_free(struct task *task);
 /* whereabouts.c */
 bool names_are_certain(const struct tracer *tracer, pid_t task); /* does /proc/<server>/fd/N lead it to us? */
 void wanders(struct tracer *tracer, pid_t task, uint64_t number); /* is about to make a call that may change that */
+
+bool has_our_numbers(pid_t task); /* does a number mean to it what it means to us? */
+
+/* lending.c */
+/* A call of ptrace, at its stop: true, and the task stays as it is, or has gone on; false: go on with these registers. */
+bool lending_call(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+bool lending_stopped(struct tracer *tracer, pid_t task, bool by_group); /* PTRACE_EVENT_STOP: true, that was for lending it */
+void lending_reminds(struct tracer *tracer, pid_t task); /* after a stop: any clears the one that was asked for */
+void lending_executed(struct tracer *tracer, pid_t former, pid_t id); /* before task_executed */
+void lending_ended(struct tracer *tracer, pid_t task);
 
 /* gift.c: a copy of a descriptor of that task, or a negative errno. */
 int gift_take(pid_t task, int fd);
@@ -271,6 +298,8 @@ bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal); /* true: i
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);
+bool loop_seize(struct tracer *tracer, pid_t task);
+void loop_handle(struct tracer *tracer, pid_t task, int status);
 void tracer_run(struct tracer *tracer);
 
 #endif

@@ -25,7 +25,7 @@ static const uint64_t bases[] = {0x3a5f00000000UL, 0x4b5f00000000UL, 0x2c5f00000
 typedef struct {
     PyObject_HEAD
     struct tracer tracer;
-    PyObject *at_exit;
+    PyObject *at_exit, *tell;
 } Tracer;
 
 static void call_at_exit(struct tracer *tracer)
@@ -39,15 +39,27 @@ static void call_at_exit(struct tracer *tracer)
     PyGILState_Release(state);
 }
 
-/* Tracer(index_address, image_fd, base, at_exit, patching): at_exit() is called once, while the first process still exists */
+static void call_tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom)
+{
+    Tracer *self = (Tracer *)((char *)tracer - offsetof(Tracer, tracer));
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *result = PyObject_CallFunction(self->tell, "iii", (int)what, (int)who, (int)whom);
+    if (!result)
+        PyErr_WriteUnraisable(self->tell);
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+}
+
+/* Tracer(index_address, image_fd, base, at_exit, patching, tell): at_exit() is called once, while the first process still
+ * exists; tell(what, who, whom) at what the job's user should be told */
 static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     unsigned long address, base;
     int image_fd;
-    PyObject *at_exit;
+    PyObject *at_exit, *tell;
     int patching;
     (void)keywords;
-    if (!PyArg_ParseTuple(args, "kikOp", &address, &image_fd, &base, &at_exit, &patching))
+    if (!PyArg_ParseTuple(args, "kikOpO", &address, &image_fd, &base, &at_exit, &patching, &tell))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Tracer *self = (Tracer *)allocate(type, 0);
@@ -61,9 +73,11 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     tracer->patching = patching;
     tracer->tail_of_queue = &tracer->head_of_queue;
     tracer->at_first_exit = call_at_exit;
+    tracer->tell = call_tell;
     pthread_mutex_init(&tracer->lock, NULL);
     pthread_cond_init(&tracer->ready, NULL);
     self->at_exit = Py_NewRef(at_exit);
+    self->tell = Py_NewRef(tell);
     if (patching && !prepared_open(tracer)) {
         PyErr_SetFromErrno(PyExc_OSError);
         Py_DECREF(self);
@@ -77,6 +91,7 @@ static void tracer_dealloc(PyObject *object)
     Tracer *self = (Tracer *)object;
     PyTypeObject *type = Py_TYPE(object);
     Py_XDECREF(self->at_exit);
+    Py_XDECREF(self->tell);
     prepared_close(&self->tracer);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(object);
@@ -162,7 +177,7 @@ static PyMethodDef tracer_methods[] = {
 };
 static PyType_Slot tracer_slots[] = {
     {Py_tp_new, tracer_new}, {Py_tp_dealloc, tracer_dealloc}, {Py_tp_methods, tracer_methods},
-    {Py_tp_doc, "Tracer(index_address, image_fd, base, at_exit, patching)"}, {0, NULL},
+    {Py_tp_doc, "Tracer(index_address, image_fd, base, at_exit, patching, tell)"}, {0, NULL},
 };
 static PyType_Spec tracer_spec = {"hepwrap.interpose._core.Tracer", sizeof(Tracer), 0, Py_TPFLAGS_DEFAULT, tracer_slots};
 

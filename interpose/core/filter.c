@@ -50,7 +50,7 @@ static enum action action_of(uint32_t number)
     case DO_enosys:
         return REFUSE;
     case DO_tracer:
-        return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : KEEP;
+        return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : number == SYS_ptrace ? CATCH : KEEP;
     case DO_wander:
     case DO_mounts:
         return WANDER;

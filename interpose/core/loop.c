@@ -28,7 +28,14 @@ int tracer_attach(struct tracer *tracer, pid_t first)
     task->tells_exit = true;
     tracer->lost_home = tracer->index->flags & HEADER_WANDERERS; /* from the start */
     dispositions_look(task->handlers, first);
-    return (int)ptrace(PTRACE_SEIZE, first, NULL, (void *)(options | PTRACE_O_TRACEEXIT));
+    return loop_seize(tracer, first) ? 0 : -1;
+}
+
+bool loop_seize(struct tracer *tracer, pid_t id)
+{
+    struct task *task = task_of(tracer, id);
+    long wanted = options | (task && task->tells_exit ? PTRACE_O_TRACEEXIT : 0);
+    return ptrace(PTRACE_SEIZE, id, NULL, (void *)wanted) == 0;
 }
 
 static void go_on(pid_t task, int signal)
@@ -112,6 +119,13 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         go_on(task, 0);
         return;
     }
+    if (regs.orig_rax == SYS_ptrace) {
+        if (lending_call(tracer, task, &regs))
+            return;
+        ptrace(PTRACE_SETREGS, task, NULL, &regs);
+        go_on(task, 0);
+        return;
+    }
     if (regs.orig_rax == SYS_rt_sigaction) {
         int ended;
         on_sigaction(tracer, task, &regs, in_runtime(tracer, regs.rip), &ended);
@@ -146,6 +160,7 @@ static void on_exec(struct tracer *tracer, pid_t task)
     unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
     ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
     tracer->counters.execs++;
+    lending_executed(tracer, (pid_t)former, task);
     struct task *new = task_executed(tracer, (pid_t)former, task);
     end_unless(tracer, task, new && inject_begin(tracer, new));
     go_on(task, 0);
@@ -193,6 +208,7 @@ static void tell_first_exit(struct tracer *tracer)
 
 static void on_end(struct tracer *tracer, pid_t task, int status)
 {
+    lending_ended(tracer, task);
     if (task == tracer->first) {
         tell_first_exit(tracer);
         tracer->first_status = status;
@@ -224,6 +240,8 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
         on_exec(tracer, task);
         return;
     case PTRACE_EVENT_STOP:
+        if (lending_stopped(tracer, task, stops_group(signal)))
+            return;
         if (stops_group(signal)) {
             ptrace(PTRACE_LISTEN, task, NULL, NULL);
             return;
@@ -259,12 +277,19 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
 
 static void on_wait(struct tracer *tracer, pid_t task, int status)
 {
-    if (WIFSTOPPED(status))
+    if (WIFSTOPPED(status)) {
         on_stop(tracer, task, status);
-    else
+        lending_reminds(tracer, task);
+    } else {
         on_end(tracer, task, status);
+    }
     for (pid_t parked; (parked = parked_cleared(tracer, task)) != 0;)
         go_on(parked, 0);
+}
+
+void loop_handle(struct tracer *tracer, pid_t task, int status)
+{
+    on_wait(tracer, task, status);
 }
 
 /* A new task is announced at once, as a rule: only where nothing comes one asks whether it will be. */

@@ -136,6 +136,7 @@ static void forget(struct tracer *tracer, pid_t id)
     *at = task->next;
     release(task);
     inject_free(task);
+    free(task->loan);
     tracer->parked -= task->parked;
     free(task);
 }

@@ -27,6 +27,11 @@ static enum place namespace_of(pid_t id, const char *kind)
     return of_task.st_dev == ours.st_dev && of_task.st_ino == ours.st_ino ? OURS : ANOTHER;
 }
 
+bool has_our_numbers(pid_t id)
+{
+    return namespace_of(id, "pid") == OURS;
+}
+
 /* The same directory, on the same mount: name_to_handle_at(2) says its id even where there is no room for the handle. */
 static bool has_our_root(const struct header *index, pid_t id)
 {

@@ -11,6 +11,8 @@ hepwrap_image:
     .long hepwrap_mend - hepwrap_image
     .long hepwrap_begun - hepwrap_image
     .long hepwrap_not_ours - hepwrap_image
+    .long hepwrap_held - hepwrap_image
+    .long hepwrap_call - hepwrap_image
     .long hepwrap_bootstrap - hepwrap_image
     .long hepwrap_code - hepwrap_image
     .long hepwrap_end - hepwrap_image
@@ -95,6 +97,14 @@ hepwrap_mend:
 hepwrap_fault:
     mov $-14, %rax
     jmp hepwrap_leave
+
+/* Of a task between two tracers, and of one that has borrowed another (core/lending.c). */
+hepwrap_held:
+    pause
+    jmp hepwrap_held
+hepwrap_call:
+    syscall
+    int3
 
 /* After an exec, in the steps of the routine that mapped the image (core/inject.c): rbx, rbp = its address and length,
  * r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, and perhaps WANT_AREA or ALONE, r15 = the new name

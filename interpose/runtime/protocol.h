@@ -67,6 +67,8 @@ struct image_head {
     unsigned int mend;      /* r15 frame: sets a signal that the kernel has reset, and the mask; then -EFAULT */
     unsigned int begun;     /* from the entry to here nothing has changed but flags and r11, which a call does not keep */
     unsigned int others;    /* from here to mend: calls that are not ours, on their way back */
+    unsigned int held;      /* here a task does nothing, for ever */
+    unsigned int call;      /* one system call, in the name of a task that is stopped at both its ends */
     unsigned int bootstrap; /* maps the index after an exec, ends in the program or in UPCALL_NUMBER */
     unsigned int code;      /* from here on r15 is the frame, and a fault is a bad pointer; before, the stack's end */
     unsigned int size;      /* of the whole image */

@@ -58,11 +58,6 @@ def test_a_bad_pointer_leaves_a_blocked_or_ignored_sigsegv_as_it_is(oracle: Orac
     assert ours == native
 
 
-def test_a_tracer_inside_is_refused_in_words_and_does_not_hang(oracle: Oracle) -> None:
-    text = oracle.interposed(["strace", "-f", "cat", f"{MOUNT}/file"], user=False)
-    assert "Operation not permitted" in text
-
-
 def test_calls_that_would_go_round_us_are_not_there(oracle: Oracle) -> None:
     """io_uring_setup, clone3, numbers that no kernel has, and the upcall itself from elsewhere than the runtime."""
     script = ["425 i8 p0", "426 i0 i0 i0 i0 i0 i0", "427 i0 i0 i0 i0", "435 p0 i88"]
