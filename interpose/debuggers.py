@@ -1,4 +1,4 @@
-"""What is said of debuggers inside of a job: words for what core/lending.c has decided.
+"""What is said of debuggers and supervisors inside of a job: words for what the tracer has decided.
 
 Owns the sentences.  Must not know when they are said.
 """
@@ -16,6 +16,8 @@ _SENTENCES = (
     "{whom} cannot be taken back from {who} and was ended: it has executed a program meanwhile, or the kernel refused",
     "{who} cannot attach to {whom}: with kernel.yama.ptrace_scope above 0 it could not be taken back;"
     " ask this machine's administrator for 0",
+    "{who} wants a seccomp filter with a listener: refused (EBUSY), since what that lets go on would pass us by;"
+    " run what supervises so outside, or without that",
 )
 
 

@@ -152,7 +152,7 @@ struct loan {
 };
 
 /* What somebody is told once in a job. */
-enum telling { TELL_TRACEME, TELL_RUNS, TELL_LOST, TELL_YAMA };
+enum telling { TELL_TRACEME, TELL_RUNS, TELL_LOST, TELL_YAMA, TELL_LISTENER };
 
 struct tracer {
     struct header *index;
@@ -231,6 +231,8 @@ bool lending_stopped(struct tracer *tracer, pid_t task, bool by_group); /* PTRAC
 void lending_reminds(struct tracer *tracer, pid_t task); /* after a stop: any clears the one that was asked for */
 void lending_executed(struct tracer *tracer, pid_t former, pid_t id); /* before task_executed */
 void lending_ended(struct tracer *tracer, pid_t task);
+
+void tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom);
 
 /* gift.c: a copy of a descriptor of that task, or a negative errno. */
 int gift_take(pid_t task, int fd);

@@ -22,7 +22,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER, REQUEST };
+enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER, REQUEST, LISTENER };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -38,6 +38,22 @@ static void emit(struct code *code, uint16_t op, uint8_t yes, uint8_t no, uint32
 #define SKIP_UNLESS(code, test, value, count) emit(code, BPF_JMP | (test) | BPF_K, 0, count, value)
 #define SKIP_IF(code, test, value, count) emit(code, BPF_JMP | (test) | BPF_K, count, 0, value)
 
+static enum action of_tracer(uint32_t number)
+{
+    switch (number) {
+    case SYS_clone:
+        return CLONE;
+    case SYS_rt_sigaction:
+        return SIGNAL;
+    case SYS_ptrace:
+        return CATCH;
+    case SYS_seccomp:
+        return LISTENER;
+    default:
+        return KEEP;
+    }
+}
+
 static enum action action_of(uint32_t number)
 {
     const struct row *row = row_of(number);
@@ -50,7 +66,7 @@ static enum action action_of(uint32_t number)
     case DO_enosys:
         return REFUSE;
     case DO_tracer:
-        return number == SYS_clone ? CLONE : number == SYS_rt_sigaction ? SIGNAL : number == SYS_ptrace ? CATCH : KEEP;
+        return of_tracer(number);
     case DO_wander:
     case DO_mounts:
         return WANDER;
@@ -89,6 +105,12 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         SKIP_UNLESS(code, BPF_JEQ, 0, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
         RETURN(code, SECCOMP_RET_TRACE);
+        return;
+    case LISTENER:
+        LOAD_WORD(code, OFFSET(args[1]));
+        SKIP_UNLESS(code, BPF_JSET, SECCOMP_FILTER_FLAG_NEW_LISTENER, 1);
+        RETURN(code, SECCOMP_RET_TRACE);
+        RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case KEEP: /* nothing else lies in these 4 GiB: whoever unmaps what he does not know is told that it is done */
         LOAD_WORD(code, OFFSET(args[0]) + 4);

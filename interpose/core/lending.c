@@ -195,7 +195,7 @@ static bool is_alive(pid_t id)
     return state != 'X' && state != 'Z';
 }
 
-static void tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom)
+void tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom)
 {
     if (!(tracer->told >> what & 1) && tracer->tell)
         tracer->tell(tracer, what, who, whom);

@@ -119,6 +119,13 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         go_on(task, 0);
         return;
     }
+    if (regs.orig_rax == SYS_seccomp) { /* what a listener lets go on no tracer sees: the kernel alone would answer */
+        tell(tracer, TELL_LISTENER, task, task);
+        skip_call(&regs, -EBUSY);
+        ptrace(PTRACE_SETREGS, task, NULL, &regs);
+        go_on(task, 0);
+        return;
+    }
     if (regs.orig_rax == SYS_ptrace) {
         if (lending_call(tracer, task, &regs))
             return;

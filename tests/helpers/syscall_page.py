@@ -102,6 +102,7 @@ DIFFERENCES = (
     Difference("sendto sendmsg sendmmsg", "to a virtual path: ENOENT", "not caught: frequent, and about no file"),
     Difference("io_uring_setup", "ENOSYS", "a ring would open and stat without a call that could be caught"),
     Difference("clone3", "ENOSYS", "[decision 6](decisions/0006-clone3-says-enosys.md)"),
+    Difference("seccomp", "a filter with a listener: EBUSY", "what a listener lets go on only the kernel would answer"),
     Difference("ptrace", "PTRACE_TRACEME: EPERM; a task that runs while it is lent to a tracer of the job: ENOSYS, EIO",
                "[decision 25](decisions/0025-a-task-is-lent-to-a-debugger.md)"),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.guests import Guests
+from tests.helpers.launches import one_sentence
 from tests.helpers.programs import Pair, fill
 
 BY_HANDLER = 0
@@ -40,3 +41,12 @@ def test_what_cannot_be_asked_is_an_io_error_and_all_else_as_before(
     }
     assert {line.partition(": ")[2] for line in unknown[1]} == {"-1 EIO"}
     assert host[1][0] == "stat: 0"
+
+
+def test_a_filter_with_a_listener_is_refused_in_one_sentence_and_nothing_is_absent(work: Pair, guests: Guests) -> None:
+    """What a listener lets go on is the kernel's: it would say ENOENT."""
+    words = [str(guests.path("own_listener")), "{top}/src/main.c", "{top}/none"]
+    native, done = work.native(words), work.wrapped(words)
+    assert native.stdout.decode() == "no_new_privs: 0\nlistener: ok\nopen: ok\nstat: 0\nmissing: -1 ENOENT\n"
+    assert done.stdout.decode() == native.stdout.decode().replace("listener: ok", "listener: -1 EBUSY")
+    assert "wants a seccomp filter with a listener" in one_sentence(done.stderr.decode())
