@@ -41,20 +41,21 @@ struct counters {
 #undef DECLARE
 };
 
-#define KNOWN_SITES 16
+#define KNOWN_SITES 32
 #define PROGRAM_LIMIT 32
+#define TEXT_BUCKETS 256
 #define PROGRAM_REACH (16L << 20)
 #define LEAST_KNOWN 24          /* bytes at the entry that tell one program from another */
 
-/* What was patched in programs that begin alike. */
-struct program {
-    uint64_t key;               /* hash of their first instructions; 0: none */
-    uint64_t slot;              /* of the file of stubs, counted from 1; 0: none yet */
+/* What was patched in code that was seen before: in programs that begin alike, or in a file's text as one program maps it. */
+struct known_code {
+    uint64_t key;               /* hash of their first instructions, or of the two files; 0: none */
+    uint64_t slot;              /* of the file of stubs, counted from 1; 0: none yet, or a file's text */
     int64_t distance;           /* from the first instruction to where that slot is mapped */
-    uint32_t execs, count;
+    uint32_t times, count;      /* execs, or address spaces in which a site of that text was caught */
     struct known_site {
-        int64_t distance;       /* from the first instruction */
-        uint32_t caught;        /* in how many of the execs */
+        int64_t distance;       /* from the first instruction, or from the beginning of the text */
+        uint32_t caught;        /* in how many of the times */
         uint32_t stub;          /* place in the slot; 0, which is the gate's: none yet */
         struct shape shape;
         uint8_t text[SITE_TEXT];
@@ -78,7 +79,7 @@ struct space {
     uint32_t sharers;
     bool copied;                /* by a fork, perhaps while a site was being written */
     uint32_t site_count, area_count;
-    uint64_t program, entry;    /* key of struct program, and its first instruction; 0: not known */
+    uint64_t program, entry;    /* key of its struct known_code, and its first instruction; 0: not known */
     uint64_t executes_at;       /* site at which a fork's child was caught executing; 0: none, or it has been looked at */
     struct area {               /* of stubs, the gate in front */
         uint64_t at;
@@ -125,11 +126,12 @@ struct task {
     bool only;                  /* past its exit: the one thread of its process */
     pid_t doubted;              /* parked: the parent that was told to stop, to show whether it is the maker */
     pid_t maker;                /* 0: the first, or unknown */
-    bool tells_exit;            /* it stops at its exit: options are inherited with ptrace(2) */
+    bool tells_exit;            /* it stops at its exit: options are inherited with ptrace(2), and go with a thread that executes */
     struct space *space;        /* NULL, as the two below: parked, past its exit, or no memory */
     struct handlers *handlers;
     struct process *process;
     struct fame fame;           /* of the plan that it is executing */
+    uint64_t executes_at;       /* the site where it executed: in vain, if it comes there again; 0: none */
     struct injection *injection; /* from an exec to the program's first instruction, or to the first stop after it */
     struct redirected {         /* the last call that came by a trap: stack pointer, way back, signal mask */
         uint64_t stack, back, mask;
@@ -183,8 +185,9 @@ struct tracer {
     bool strangers;             /* there was a task of which we do not know whose memory it shares: nothing is patched any more */
     bool lost_home;             /* names may mean other things to everybody */
     bool patching;
-    struct program programs[PROGRAM_LIMIT];
+    struct known_code programs[PROGRAM_LIMIT];
     uint32_t next_program;
+    struct known_code *texts[TEXT_BUCKETS]; /* by key: the last one of each bucket */
     int stubs_fd;               /* the file of stubs, all of it writable at `stubs` */
     uint8_t *stubs;
     uint64_t slots_used;
@@ -250,13 +253,19 @@ void tasks_free(struct tracer *tracer);
 
 /* memory.c */
 uint64_t memory_key(const uint8_t *first, size_t bytes); /* 0: too few to tell */
-struct program *memory_of_program(struct tracer *tracer, uint64_t key); /* at an exec, which is counted; NULL: key 0 */
-/* Was caught.  text: SITE_TEXT bytes around it. */
+struct known_code *memory_of_program(struct tracer *tracer, uint64_t key); /* at an exec, which is counted; NULL: key 0 */
+struct known_code *memory_of_text(struct tracer *tracer, uint64_t key); /* NULL: no memory */
+void memory_free(struct tracer *tracer);
+/* Was caught in a program, in a text.  text: SITE_TEXT bytes around it. */
 void memory_add(struct tracer *tracer, const struct space *space, const struct site *site, const uint8_t *text);
-bool memory_pays(const struct program *program, const struct known_site *site);
+void memory_add_to(struct known_code *code, int64_t distance, struct shape shape, const uint8_t *text);
+bool memory_pays(const struct known_code *code, const struct known_site *site);
 
-/* maps.c: is it code of a file, mapped for this address space alone, that the program may not write to? */
-bool maps_is_text(pid_t task, uint64_t address);
+/* maps.c: code of a file, mapped for this address space alone, that the program may not write to. */
+struct text {
+    uint64_t start, end, offset, device, inode;
+};
+bool maps_text(pid_t task, uint64_t address, struct text *text); /* false: it is no such code */
 
 /* parked.c: a task to be let go, or 0; call them again until they say 0. */
 pid_t parked_orphan(struct tracer *tracer); /* one that nobody will announce */

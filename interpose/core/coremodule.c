@@ -93,6 +93,7 @@ static void tracer_dealloc(PyObject *object)
     Py_XDECREF(self->at_exit);
     Py_XDECREF(self->tell);
     prepared_close(&self->tracer);
+    memory_free(&self->tracer);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(object);
     Py_DECREF(type);

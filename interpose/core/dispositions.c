@@ -1,8 +1,8 @@
 /* What programs have set for SIGSEGV and SIGBUS: remembered, because the kernel forgets it where a fault in the runtime
  * meets a blocked or ignored signal (docs/decisions/0008).
  *
- * Exact, because every rt_sigaction of these two signals is caught and followed to its end before any other task's is
- * looked at.  Handlers are shared and copied as the kernel does it (tasks.c).
+ * Exact, because every rt_sigaction of these two signals is caught, and where others share the handlers followed to its
+ * end before theirs is looked at.  Handlers are shared and copied as the kernel does it (tasks.c).
  */
 #include <errno.h>
 #include <signal.h>
@@ -92,9 +92,10 @@ void on_sigaction(struct tracer *tracer, pid_t id, struct user_regs_struct *regs
         on_mending(disposition, id, regs);
     else if (disposition && regs->r10 == KERNEL_MASK_BYTES &&
              remote_read(id, regs->rsi, &action, sizeof action) == sizeof action) {
-        if (run_call(id, ended) < 0 || ptrace(PTRACE_GETREGS, id, NULL, regs) < 0)
+        bool alone = task->handlers->sharers == 1; /* then nothing comes between, and what could be read is set */
+        if (!alone && (run_call(id, ended) < 0 || ptrace(PTRACE_GETREGS, id, NULL, regs) < 0))
             return;
-        int64_t result = (int64_t)regs->rax;
+        int64_t result = alone ? 0 : (int64_t)regs->rax;
         if (result == 0 || result == -EFAULT) /* EFAULT: it is set, only the old one could not be stored */
             *disposition = (struct disposition){.handler = action.handler, .once = action.flags & SA_RESETHAND};
     }

@@ -169,6 +169,8 @@ static void on_exec(struct tracer *tracer, pid_t task)
     tracer->counters.execs++;
     lending_executed(tracer, (pid_t)former, task);
     struct task *new = task_executed(tracer, (pid_t)former, task);
+    if (new && task == tracer->first && !new->tells_exit) /* another thread has become the leader */
+        new->tells_exit = ptrace(PTRACE_SETOPTIONS, task, NULL, (void *)(options | PTRACE_O_TRACEEXIT)) == 0;
     end_unless(tracer, task, new && inject_begin(tracer, new));
     go_on(task, 0);
     let_orphans_go(tracer);
@@ -187,11 +189,11 @@ static bool fault_of_patch(struct tracer *tracer, pid_t task, int signal)
     return true;
 }
 
-/* A new task, stopped, of which it is known what it is.  Only the first process's exit is of interest. */
+/* A new task, stopped, of which it is known what it is.  Only the exit of the first process's leader is of interest. */
 static void begin(struct tracer *tracer, pid_t id)
 {
     struct task *task = task_of(tracer, id);
-    if (task && task->tells_exit && task->process && !task->process->first)
+    if (task && task->tells_exit && id != tracer->first)
         task->tells_exit = ptrace(PTRACE_SETOPTIONS, id, NULL, (void *)options) < 0;
     go_on(id, 0);
 }
@@ -223,6 +225,16 @@ static void on_end(struct tracer *tracer, pid_t task, int status)
     }
     if (task_ended(tracer, task, status))
         let_orphans_go(tracer);
+}
+
+/* Of a task at its exit: does its process end with it, whoever else is in it?  Who is killed with 0 may be in the way of a
+ * thread that executes; and where another thread ends the process with 0, that is told when it has. */
+static bool ends_process(pid_t task)
+{
+    struct user_regs_struct regs;
+    unsigned long code = 0;
+    return ptrace(PTRACE_GETREGS, task, NULL, &regs) == 0 && ptrace(PTRACE_GETEVENTMSG, task, NULL, &code) == 0 &&
+           (regs.orig_rax == SYS_exit_group || (code && regs.orig_rax != SYS_exit));
 }
 
 static bool stops_group(int signal)
@@ -257,7 +269,7 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
             begin(tracer, task); /* or the end of a group stop */
         return;
     case PTRACE_EVENT_EXIT:
-        if (task_leaves(tracer, task))
+        if (task_leaves(tracer, task) || (task == tracer->first && ends_process(task)))
             tell_first_exit(tracer);
         go_on(task, 0);
         return;

@@ -21,17 +21,20 @@ static bool is_text(bool executable, bool writable, bool shared, uint64_t inode)
 }
 
 /* The line of the list that holds the address. */
-static bool found_in_list(FILE *list, uint64_t address)
+static bool found_in_list(FILE *list, uint64_t address, struct text *text)
 {
     char line[4500], access[5];
-    unsigned long start, end, inode;
+    unsigned long start, end, offset, major, minor, inode;
     while (fgets(line, sizeof line, list))
-        if (sscanf(line, "%lx-%lx %4s %*x %*s %lu", &start, &end, access, &inode) == 4 && address >= start && address < end)
+        if (sscanf(line, "%lx-%lx %4s %lx %lx:%lx %lu", &start, &end, access, &offset, &major, &minor, &inode) == 7 &&
+            address >= start && address < end) {
+            *text = (struct text){start, end, offset, major << 32 | minor, inode};
             return is_text(access[2] == 'x', access[1] == 'w', access[3] == 's', inode);
+        }
     return false;
 }
 
-bool maps_is_text(pid_t task, uint64_t address)
+bool maps_text(pid_t task, uint64_t address, struct text *text)
 {
     char name[32];
     snprintf(name, sizeof name, "/proc/%d/maps", task);
@@ -41,6 +44,8 @@ bool maps_is_text(pid_t task, uint64_t address)
     struct procmap_query query = {.size = sizeof query, .query_addr = address};
     if (ioctl(fd, PROCMAP_QUERY_IOCTL, &query) == 0) {
         close(fd);
+        *text = (struct text){query.vma_start, query.vma_end, query.vma_offset, (uint64_t)query.dev_major << 32 | query.dev_minor,
+                              query.inode};
         return is_text(query.vma_flags & VMA_EXECUTABLE, query.vma_flags & VMA_WRITABLE, query.vma_flags & VMA_SHARED,
                        query.inode);
     }
@@ -49,7 +54,7 @@ bool maps_is_text(pid_t task, uint64_t address)
         close(fd);
         return false;
     }
-    bool result = found_in_list(list, address);
+    bool result = found_in_list(list, address, text);
     fclose(list);
     return result;
 }

@@ -55,8 +55,7 @@ static bool is_alone(const struct patching *p)
     return p->space->sharers == 1;
 }
 
-/* Can the jump be written without anybody meeting half of it? */
-static bool can_be_written(const struct patching *p, uint64_t jump)
+bool patch_is_safe(const struct patching *p, uint64_t jump)
 {
     return is_alone(p) || in_one_line(jump);
 }
@@ -84,11 +83,10 @@ static bool choose(const struct patching *p, struct site *site, const uint8_t *t
     remote_read(p->task, p->regs->rsp, stack, sizeof stack); /* it may end there */
     if (shape_in_front(&site->shape, text, p->regs->orig_rax, stack, is_alone(p) ? 0 : site->at))
         return true;
-    return shape_behind(&site->shape, text, available) && can_be_written(p, site->at);
+    return shape_behind(&site->shape, text, available) && patch_is_safe(p, site->at);
 }
 
-/* Writes stub and jump for the site, around which `text` stands; false: it stays as it is. */
-static bool write_site(struct patching *p, struct site *site, const uint8_t *text)
+bool patch_write(struct patching *p, struct site *site, const uint8_t *text)
 {
     memcpy(site->kept, text + LOOK_BEFORE - site->shape.front, kept_bytes(site->shape));
     if (stub_place(p, site) && (!stub_write(p, site) || write_jump(p, site) < 0))
@@ -101,11 +99,13 @@ static bool write_site(struct patching *p, struct site *site, const uint8_t *tex
 static bool change(struct patching *p, struct site *site)
 {
     uint8_t text[SITE_TEXT] = {0};
+    struct text where;
     long got = remote_read(p->task, site->at - LOOK_BEFORE, text, sizeof text);
     if (got < SITE_BEHIND || !choose(p, site, text, (unsigned)got - SITE_BEHIND) ||
-        !maps_is_text(p->task, jump_of(site)) || !write_site(p, site, text))
+        !maps_text(p->task, jump_of(site), &where) || !patch_write(p, site, text))
         return false;
     memory_add(p->tracer, p->space, site, text);
+    text_caught(p, &where, site, text);
     return true;
 }
 
@@ -136,7 +136,7 @@ static bool stands(const struct patching *p, const struct site *site)
     enum held held = what_is_held(p->space, p->task, site);
     if (held == OTHER || held == WHOLE)
         return held == WHOLE;
-    return stub_write(p, site) && (!can_be_written(p, jump_of(site)) || write_jump(p, site) == 0);
+    return stub_write(p, site) && (!patch_is_safe(p, jump_of(site)) || write_jump(p, site) == 0);
 }
 
 /* The child of a fork executes: its maker has the same site, if it is still the same program. */
@@ -171,7 +171,9 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
     *ended = 0;
     if (!tracer->patching || !task || !task->space)
         return 0;
-    if ((regs->orig_rax == SYS_execve || regs->orig_rax == SYS_execveat) && task->space->sharers == 1) {
+    if ((regs->orig_rax == SYS_execve || regs->orig_rax == SYS_execveat) && task->space->sharers == 1 &&
+        task->executes_at != at) {
+        task->executes_at = at;
         tell_maker(tracer, task, at);
         return 0; /* what would be changed is about to be gone */
     }

@@ -30,6 +30,18 @@ static inline void take_place(struct area *area, uint64_t number)
 /* patch.c: that site, anew; NULL: no room */
 struct site *site_enter(struct space *space, uint64_t at);
 
+/* patch.c: can the jump be written without anybody meeting half of it? */
+bool patch_is_safe(const struct patching *p, uint64_t jump);
+/* Writes stub and jump for a site whose shape is known, around which `text` stands; false: it stays as it is. */
+bool patch_write(struct patching *p, struct site *site, const uint8_t *text);
+
+/* prepared.c: reads the bytes around all sites at once where the task may be read so; the number of them that were read.
+ * from: what their distance is counted from. */
+long read_sites(pid_t task, struct known_site *const *sites, uint32_t count, uint64_t from, uint8_t (*to)[SITE_TEXT]);
+
+/* texts.c: that site was caught in that text and has been changed. */
+void text_caught(struct patching *p, const struct text *where, const struct site *site, const uint8_t *text);
+
 /* stubs.c: a place for the site's stub; false: there is none within reach.  The task may end meanwhile. */
 bool stub_place(struct patching *p, struct site *site);
 /* Writes the stub from what the site has kept; false: its area is not there. */

@@ -55,7 +55,7 @@ static uint64_t place_for(uint64_t entry)
 }
 
 /* A slot with the gate in front; false: there is none left. */
-static bool give_slot(struct tracer *tracer, struct program *program, uint64_t entry)
+static bool give_slot(struct tracer *tracer, struct known_code *program, uint64_t entry)
 {
     uint64_t gate = gate_of(tracer);
     if (program->slot)
@@ -69,7 +69,7 @@ static bool give_slot(struct tracer *tracer, struct program *program, uint64_t e
 }
 
 /* Its places, as the sites that are known of the program have them. */
-static struct area places_of(const struct program *program, uint64_t at)
+static struct area places_of(const struct known_code *program, uint64_t at)
 {
     struct area area = {.at = at};
     take_place(&area, 0);
@@ -79,7 +79,7 @@ static struct area places_of(const struct program *program, uint64_t at)
 }
 
 /* The stub of a known site, made where there is none; its place in the slot, 0: there can be none. */
-static uint32_t stub_of(struct tracer *tracer, struct program *program, struct known_site *site)
+static uint32_t stub_of(struct tracer *tracer, struct known_code *program, struct known_site *site)
 {
     uint64_t at = (uint64_t)site->distance; /* as the area: from the first instruction */
     struct area area = places_of(program, (uint64_t)program->distance);
@@ -95,12 +95,11 @@ static uint32_t stub_of(struct tracer *tracer, struct program *program, struct k
     return site->stub;
 }
 
-/* Reads the bytes around all sites at once where the task may be read so; the number of them that were read. */
-static long read_sites(pid_t task, struct known_site *const *sites, uint32_t count, uint64_t entry, uint8_t (*to)[SITE_TEXT])
+long read_sites(pid_t task, struct known_site *const *sites, uint32_t count, uint64_t from, uint8_t (*to)[SITE_TEXT])
 {
-    struct iovec local = {to, count * SITE_TEXT}, remote[KNOWN_SITES];
+    struct iovec local = {to, count * SITE_TEXT}, remote[KNOWN_SITES] = {{0}};
     for (uint32_t i = 0; i < count; i++)
-        remote[i] = (struct iovec){(void *)(entry + (uint64_t)sites[i]->distance - LOOK_BEFORE), SITE_TEXT};
+        remote[i] = (struct iovec){(void *)(from + (uint64_t)sites[i]->distance - LOOK_BEFORE), SITE_TEXT};
     long got = process_vm_readv(task, &local, 1, remote, count, 0) / SITE_TEXT;
     while (got >= 0 && got < count && remote_read(task, (uint64_t)remote[got].iov_base, to[got], SITE_TEXT) == SITE_TEXT)
         got++;
@@ -131,7 +130,7 @@ static bool write_jump(struct tracer *tracer, struct task *task, struct known_si
 }
 
 /* The sites that are worth it.  The page of the first instruction is given back to the file: none there. */
-static uint32_t choose(struct tracer *tracer, struct program *program, uint64_t entry, struct known_site **chosen)
+static uint32_t choose(struct tracer *tracer, struct known_code *program, uint64_t entry, struct known_site **chosen)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < program->count; i++) {
@@ -148,7 +147,7 @@ struct prepared prepare(struct tracer *tracer, struct task *task, uint64_t entry
 {
     struct known_site *chosen[KNOWN_SITES];
     uint8_t now[KNOWN_SITES][SITE_TEXT];
-    struct program *program = tracer->patching && task->space ? memory_of_program(tracer, key) : NULL;
+    struct known_code *program = tracer->patching && task->space ? memory_of_program(tracer, key) : NULL;
     struct prepared none = {0};
     if (!program)
         return none;

@@ -92,6 +92,7 @@ struct task *task_begins(struct tracer *tracer, pid_t id)
     release(task);
     task->last = (struct redirected){0};
     task->passed = (struct passed){0};
+    task->executes_at = 0;
     task->space = made(sizeof *task->space);
     task->handlers = made(sizeof *task->handlers);
     task->process = made(sizeof *task->process);
@@ -179,10 +180,12 @@ struct task *task_executed(struct tracer *tracer, pid_t former, pid_t id)
     struct task *old = task_of(tracer, former);
     struct handlers *handlers = old && old->handlers ? share(old->handlers, sizeof *handlers, false) : NULL;
     struct fame fame = old ? old->fame : (struct fame){0};
+    bool tells_exit = old && old->tells_exit;
     if (former != id)
         forget(tracer, former);
     struct task *task = task_begins(tracer, id);
     if (task) {
+        task->tells_exit = tells_exit;
         task->process->first = id == tracer->first;
         task->fame = fame;
     }

@@ -63,6 +63,25 @@ def test_a_warm_fork_and_exec_are_four_stops(served: FaultyRepository, guests: G
         assert many["redirects"] == few["redirects"]
 
 
+def test_a_thread_is_two_stops(launches: Launches) -> None:
+    """Its maker's event and its own first one, in the command's own process too; its end is none."""
+    code = "import sys, threading\nfor _ in range(int(sys.argv[1])):\n t = threading.Thread(); t.start(); t.join()"
+    few, many = (stops_of(launches, PYTHON, "-c", code, str(times)) for times in (10, 30))
+    assert many["tasks"] - few["tasks"] == 20
+    assert many["others"] - few["others"] == 20 * 2
+
+
+@on_a_host_without_prefix
+def test_a_search_along_path_is_caught_twice(served: FaultyRepository) -> None:
+    """The site at which a program executes is changed when it has done so in vain, however many places are left."""
+    env = {
+        count: stops_of(served.launches, "sh", "-c", f"PATH={':'.join(['/no/such'] * count)}:$PATH exec env true")
+        for count in (4, 14)
+    }
+    more = 10 * 2 if "--no-patch" in served.launches.options else 0  # of the shell and of env
+    assert env[14]["redirects"] - env[4]["redirects"] == more
+
+
 #: In a user and a mount namespace of its own, which it mounts in.
 LEAVES_HOME = "unshare --user --map-root-user --mount sh -c 'mount -t tmpfs none /mnt && \"$@\"' sh"
 

@@ -64,6 +64,43 @@ def test_a_second_process_asks_nothing_about_paths(work: Pair, guests: Guests, d
     assert often == once
 
 
+@on_a_host_without_prefix
+def test_a_library_that_is_known_is_caught_once(work: Pair, guests: Guests, desk: Path, patched: bool) -> None:
+    """With the first of its sites all those are changed that the same program came to before."""
+    work_tree.warm(desk / "warm")
+    line = f"{guests.path('warm_calls')} 1 {{top}}/warm {desk}/warm >/dev/null"
+    few, many = (account(work, ["/bin/sh", "-c", "; ".join([line] * times)])["tracer"] for times in (6, 26))
+    caught = many["redirects"] - few["redirects"]
+    if patched:
+        assert caught == 20
+        assert many["known"] - few["known"] >= 20 * 10
+    else:
+        assert caught >= 20 * 2 * 20
+
+
+def test_what_is_known_of_a_file_is_not_believed_of_other_bytes(work: Pair, guests: Guests, desk: Path) -> None:
+    """The same inode with another program in it: none of its sites is known."""
+    work_tree.warm(desk / "warm")
+    program = desk / "program"
+    one, other = guests.path("warm_calls", static=True), guests.path("keeps_registers", static=True)
+    before = [f"cat {one} >{program}; chmod 755 {program}", *[f"{program} 1 {{top}}/warm {desk}/warm"] * 4]
+    rewritten = [f"cat {other} >{program}", f"{program} {{top}}/warm/file"]
+    elsewhere = [f"cat {other} >/dev/null", f"{other} {{top}}/warm/file"]
+    lines = ["; ".join(before + after) for after in (rewritten, elsewhere)]
+    known = [account(work, ["/bin/sh", "-c", line])["tracer"]["known"] for line in lines]
+    assert known[0] == known[1]
+    work.assert_same(["/bin/sh", "-c", "; ".join(before + rewritten * 2 + before)])
+
+
+def test_threads_find_a_library_that_is_known(work: Pair, guests: Guests, patched: bool) -> None:
+    """Its sites are changed while they run in it."""
+    line = f"{guests.path('site_storm')} 8 {{top}}/src/main.c {{top}}/src/none"
+    words = ["/bin/sh", "-c", "; ".join([line] * 6)]
+    text = work.launcher.ok(*fill(words, work.top))
+    assert text == b"wrong: 0 of %d sites\n" % (PATCHABLE + LEFT_ALONE) * 6
+    assert bool(account(work, words)["tracer"]["known"]) == patched
+
+
 @pytest.mark.parametrize("threads", [0, 1, 8])
 def test_first_calls_of_many_threads_at_once_get_right_answers(
     work: Pair, guests: Guests, patched: bool, threads: int
