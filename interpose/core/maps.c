@@ -44,8 +44,8 @@ bool maps_text(pid_t task, uint64_t address, struct text *text)
     struct procmap_query query = {.size = sizeof query, .query_addr = address};
     if (ioctl(fd, PROCMAP_QUERY_IOCTL, &query) == 0) {
         close(fd);
-        *text = (struct text){query.vma_start, query.vma_end, query.vma_offset, (uint64_t)query.dev_major << 32 | query.dev_minor,
-                              query.inode};
+        uint64_t device = (uint64_t)query.dev_major << 32 | query.dev_minor;
+        *text = (struct text){query.vma_start, query.vma_end, query.vma_offset, device, query.inode};
         return is_text(query.vma_flags & VMA_EXECUTABLE, query.vma_flags & VMA_WRITABLE, query.vma_flags & VMA_SHARED,
                        query.inode);
     }

@@ -31,7 +31,7 @@ static bool is_first(const struct space *space, const struct text *where, const 
     return true;
 }
 
-/* A site that is known, around which `now` stands. */
+/* A site that is known, around which `now` stands.  Where it cannot be changed now it is caught as it comes. */
 static bool change_known(struct patching *p, const struct known_site *known, uint64_t at, const uint8_t *now)
 {
     if (!same_site(known->shape, now, known->text) || !patch_is_safe(p, at - known->shape.front))
@@ -40,8 +40,10 @@ static bool change_known(struct patching *p, const struct known_site *known, uin
     if (!site)
         return false;
     site->shape = known->shape;
-    if (!patch_write(p, site, now))
+    if (!patch_write(p, site, now)) {
+        p->space->site_count--; /* it was the last one */
         return false;
+    }
     memory_add(p->tracer, p->space, site, now);
     p->tracer->counters.known++;
     return true;
@@ -58,8 +60,10 @@ static void change_others(struct patching *p, struct known_code *code, const str
             chosen[count++] = &code->sites[i];
     }
     long got = read_sites(p->task, chosen, count, where->start, now);
-    for (long i = 0; i < got && !(p->ended && *p->ended); i++)
-        chosen[i]->caught += change_known(p, chosen[i], where->start + (uint64_t)chosen[i]->distance, now[i]);
+    struct patching others = *p;
+    others.ended = NULL; /* the one call that can be made instead of the caught one may have been */
+    for (long i = 0; i < got; i++)
+        chosen[i]->caught += change_known(&others, chosen[i], where->start + (uint64_t)chosen[i]->distance, now[i]);
 }
 
 void text_caught(struct patching *p, const struct text *where, const struct site *site, const uint8_t *text)
