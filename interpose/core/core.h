@@ -164,6 +164,7 @@ struct tracer {
     pid_t first;                /* the command's process; 0 once it has ended */
     int first_status;
     bool first_told;            /* at_first_exit has been called */
+    bool first_unclear;         /* its leader has ended, perhaps without it */
     struct counters counters;
     uint32_t next_slot;
     struct asked {              /* by slot: who asked what; only while the slot's word is even */

@@ -171,6 +171,8 @@ static void on_exec(struct tracer *tracer, pid_t task)
     struct task *new = task_executed(tracer, (pid_t)former, task);
     if (new && task == tracer->first && !new->tells_exit) /* another thread has become the leader */
         new->tells_exit = ptrace(PTRACE_SETOPTIONS, task, NULL, (void *)(options | PTRACE_O_TRACEEXIT)) == 0;
+    if (task == tracer->first)
+        tracer->first_unclear = false;
     end_unless(tracer, task, new && inject_begin(tracer, new));
     go_on(task, 0);
     let_orphans_go(tracer);
@@ -271,6 +273,8 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
     case PTRACE_EVENT_EXIT:
         if (task_leaves(tracer, task) || (task == tracer->first && ends_process(task)))
             tell_first_exit(tracer);
+        else if (task == tracer->first)
+            tracer->first_unclear = true;
         go_on(task, 0);
         return;
     case PTRACE_EVENT_FORK:
@@ -311,6 +315,17 @@ void loop_handle(struct tracer *tracer, pid_t task, int status)
     on_wait(tracer, task, status);
 }
 
+/* The next one, and where it is the first process's end what is to be said then: its parent hears of it once we have. */
+static pid_t say_before_next(struct tracer *tracer, int *status, int how)
+{
+    siginfo_t info = {0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT | how) < 0)
+        return -1;
+    if (info.si_pid == tracer->first && info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
+        tell_first_exit(tracer);
+    return waitpid(info.si_pid, status, how);
+}
+
 /* A new task is announced at once, as a rule: only where nothing comes one asks whether it will be. */
 static pid_t next_stop(struct tracer *tracer, int *status)
 {
@@ -322,7 +337,7 @@ static pid_t next_stop(struct tracer *tracer, int *status)
         return task;
     if (tracer->new_parked)
         let_orphans_go(tracer);
-    return waitpid(-1, status, how);
+    return tracer->first_unclear && tracer->first ? say_before_next(tracer, status, how) : waitpid(-1, status, how);
 }
 
 void tracer_run(struct tracer *tracer)
