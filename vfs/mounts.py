@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which a failure to open is told again before the servers are asked again.
 RETRY_SECONDS = 30.0
+#: No catalogue makes statfs(2) tell more.
+_MOST = (1 << 63) - 1
 
 #: What may name a repository that nobody configured: at least two labels.  Programs look for much else below /cvmfs.
 _FQRN = re.compile(rb"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
@@ -56,6 +58,10 @@ class CatalogueView(Protocol):
 
     def rows(self, path: bytes) -> DirectoryRows | None:
         """The children of what is known to be a directory, as stored; None where they are not stored as rows."""
+        ...
+
+    def statistics(self) -> Mapping[str, int]:
+        """What the publisher counted, by the names in the root catalogue; empty where nothing was."""
         ...
 
 
@@ -159,6 +165,16 @@ class Mount:
     def target_of(self, entry: Entry) -> bytes:
         """Where the symlink `entry` leads, variants expanded; may be empty."""
         return expand(entry.symlink, self._values)
+
+    def usage(self) -> tuple[int, int]:
+        """Bytes of all files, and number of all entries, for statfs(2); zeros where nobody has counted."""
+        told = self.view.statistics()
+
+        def all_of(name: str) -> int:
+            return sum(max(0, told.get(f"{scope}_{name}", 0)) for scope in ("self", "subtree"))
+
+        entries = sum(map(all_of, ("regular", "symlink", "special", "dir"))) - all_of("nested")  # these count twice
+        return min(all_of("file_size"), _MOST), min(max(0, entries), _MOST)
 
     def attributes(self, entry: Entry) -> Attributes:
         """As stat(2) shall show `entry`; the same at every call."""
@@ -311,6 +327,9 @@ class _Top:
 
     def rows(self, _path: bytes) -> None:
         return None
+
+    def statistics(self) -> Mapping[str, int]:
+        return {}
 
     def listdir(self, path: bytes) -> list[Entry]:
         """A name's attributes here are those of the place before anything is mounted on it."""

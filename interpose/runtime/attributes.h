@@ -86,7 +86,7 @@ static inline void fill_statfs(struct kernel_statfs *st, const struct inode *ino
     zero(st, sizeof *st);
     st->type = FUSE_SUPER_MAGIC; /* what programs see on a mounted CernVM-FS */
     st->bsize = st->frsize = BLOCK_SIZE;
-    st->blocks = mount->bytes / BLOCK_SIZE;
+    st->blocks = (mount->bytes + BLOCK_SIZE - 1) / BLOCK_SIZE; /* all of them taken: there is nothing free */
     st->files = mount->files;
     st->fsid[0] = (u32)inode->st_dev;
     st->namelen = NAME_LIMIT;

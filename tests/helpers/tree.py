@@ -83,6 +83,10 @@ class MemoryRepository:
     def rows(self, _path: bytes) -> None:
         """There is no catalogue here."""
 
+    def statistics(self) -> dict[str, int]:
+        """Nobody has counted."""
+        return {}
+
     def listdir(self, path: bytes) -> list[Entry]:
         directory = self._items[path]
         assert isinstance(directory, Directory)

@@ -63,6 +63,26 @@ def test_programs_that_look_for_the_mount_of_a_file_find_it(launcher: Launches) 
     assert words == [TOP, "fuse", "yes", TOP, "fuse", TOP]
 
 
+SIZED = """
+import os, stat, sys
+entries, size = 1, 0
+for place, directories, files in os.walk(sys.argv[1]):
+    for name in directories + files:
+        found = os.lstat(f"{place}/{name}")
+        entries += 1
+        size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+v = os.statvfs(sys.argv[1])
+below = os.statvfs(f"{sys.argv[1]}/data")
+print((v.f_blocks, v.f_bfree, v.f_files) == (-(-size // v.f_frsize), 0, entries), below == v)
+"""
+
+
+def test_a_repository_is_as_large_as_all_that_is_in_it_and_df_shows_it(launcher: Launches) -> None:
+    assert launcher.ok(PYTHON, "-c", SIZED, TOP) == b"True True\n"
+    table = launcher.ok("sh", "-c", f"ls {TOP} >/dev/null; df --output=target").decode().split()
+    assert TOP in table, "df leaves out what has no blocks"
+
+
 def test_the_id_of_a_mount_is_that_of_statx(launcher: Launches) -> None:
     script = f"cat {TOP}/README > /dev/null; exec 3< {TOP}/README; cat /proc/self/mountinfo"
     rows = [line.split() for line in launcher.ok("sh", "-c", script).decode().splitlines()]

@@ -249,3 +249,24 @@ def test_links_expand_with_the_repositorys_own_variables() -> None:
     entry = mount.lookup(b"/link")
     assert entry is not None
     assert mount.target_of(entry) == b"r.example/configured"
+
+
+@pytest.mark.parametrize(
+    ("counted", "shown"),
+    [
+        ({}, (0, 0)),
+        ({"self_file_size": 5, "subtree_file_size": 7, "self_regular": 1, "subtree_dir": 4, "self_nested": 1}, (12, 4)),
+        ({"self_file_size": -5, "self_regular": -1}, (0, 0)),
+        (
+            dict.fromkeys(("self_file_size", "subtree_file_size", "self_dir", "subtree_dir"), 2**63 - 1),
+            (2**63 - 1,) * 2,
+        ),
+        ({"self_nested": 3}, (0, 0)),
+    ],
+)
+def test_size_is_what_the_publisher_counted_and_fits_whatever_that_was(
+    counted: dict[str, int], shown: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = mount_of(Directory({}))
+    monkeypatch.setattr(mount.view, "statistics", lambda: counted)
+    assert mount.usage() == shown

@@ -263,7 +263,8 @@ class Book:
 
     def _mount(self, mount: Mount) -> int:
         if mount.index not in self._mounts:
-            self._mounts[mount.index] = self.index.append(MOUNT.pack(id=mount_id(mount)))
+            size, files = mount.usage()
+            self._mounts[mount.index] = self.index.append(MOUNT.pack(id=mount_id(mount), bytes=size, files=files))
             self._mount_at[self._mounts[mount.index]] = mount
         return self._mounts[mount.index]
 
