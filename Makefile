@@ -1,6 +1,7 @@
 # make test    the tests, against an installed hepwrap
 # make demo    a real job (Pythia 8) from a signed repository, compared with the native run
 # make races   the index under a race detector, a million names: some minutes
+# make foreign programs nobody here wrote, beside a real mount: CPython's own tests, stress-ng, fio; a quarter of an hour
 # make venv    the environment of the tests        make lint    what CI checks besides the tests
 # make clean   forget all of it
 #
@@ -23,7 +24,7 @@ TEST_NEEDS := $(VENV)/.test-needs
 LINT_NEEDS := $(VENV)/.lint-needs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: test races demo venv lint install clean
+.PHONY: test races foreign demo venv lint install clean
 .DELETE_ON_ERROR:
 
 test: venv
@@ -31,6 +32,10 @@ test: venv
 
 races: venv
 	$(BIN)/pytest -m long -q tests/races $(PYTEST_ARGS)
+
+foreign: venv
+	$(BIN)/python -m tests.helpers.cpython_tests
+	$(BIN)/pytest -m "long or not long" -n $(WORKERS) -q tests/foreign $(PYTEST_ARGS)
 
 venv: $(INSTALLED) $(TEST_NEEDS)
 

@@ -5,21 +5,19 @@ They are kept below `.demo`.  Tests never download: where a release is not there
 
 from __future__ import annotations
 
-import platform
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.helpers import needs, once
+from tests.helpers import debian, needs, once
 from tests.helpers.shared import ROOT
 
 PLACE = ROOT / ".demo" / "c-libraries"
 #: Releases of Debian, and their glibc.
 RELEASES = {"bullseye": "2.31", "trixie": "2.41"}
 PACKAGES = ("libc6", "dash")
-TIMEOUT = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +49,13 @@ def kept(release: str) -> CLibrary:
     return CLibrary(once.made(f"c-library-{release}", lambda to: shutil.copytree(place, to / "root", symlinks=True)))
 
 
-def fetch(release: str) -> None:
-    """Download and unpack, with a state of apt's own; OSError or CalledProcessError where that fails."""
-    place = PLACE / release
-    shutil.rmtree(place, ignore_errors=True)
-    for part in ("state/lists/partial", "cache/archives/partial", "packages", "unpacked"):
-        (place / part).mkdir(parents=True)
-    (place / "state/status").touch()
-    (place / "sources.list").write_text(f"deb {_mirror()} {release} main\n")
-    options = [f"Dir::State={place / 'state'}", f"Dir::State::status={place / 'state/status'}",
-               f"Dir::Cache={place / 'cache'}", f"Dir::Etc::sourcelist={place / 'sources.list'}",
-               "Dir::Etc::sourceparts=/dev/null", "Acquire::Languages=none", "APT::Sandbox::User=root"]  # fmt: skip
-    apt = ["apt-get", "-q", *(word for option in options for word in ("-o", option))]
-    for words in (["update"], ["download", *PACKAGES]):
-        subprocess.run([*apt, *words], cwd=place / "packages", check=True, timeout=TIMEOUT)
-    for package in (place / "packages").iterdir():
-        subprocess.run(["dpkg-deb", "-x", str(package), str(place / "unpacked")], check=True, timeout=TIMEOUT)
-    for rest in ("state", "cache", "packages"):
-        shutil.rmtree(place / rest)
-    (place / "sources.list").unlink()
-    (place / "unpacked").rename(place / "root")
-
-
-def _mirror() -> str:
-    """Where this machine's own packages come from."""
-    command = ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=TIMEOUT)
-    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    for line in done.stdout.splitlines():
-        name, address = line.split()
-        if name == codename:
-            return address
-    raise OSError(f"apt knows no packages of {codename or 'this system'}")
-
-
 def main() -> None:
     """Fetch what is not there; what cannot be had is said."""
     for release, version in RELEASES.items():
         if (PLACE / release / "root").is_dir():
             continue
         try:
-            fetch(release)
+            debian.unpacked(PLACE / release, release, PACKAGES)
         except (OSError, subprocess.SubprocessError) as problem:
             print(
                 f"glibc {version} of Debian's {release} cannot be had, its tests are skipped: {problem}",

@@ -6,12 +6,14 @@ Owns one directory that every user can read.  The process that starts the worker
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 #: Where the workers find the directory.
 VARIABLE = "HEPWRAP_TEST_RUN"
@@ -46,3 +48,9 @@ def made(name: str, make: Callable[[Path], object]) -> Path:
             make(place)
             done.touch()
     return place
+
+
+def found(name: str, find: Callable[[], Any]) -> Any:
+    """What `find` has found out, once for all workers: something that JSON can hold."""
+    place = made(name, lambda place: (place / "found").write_text(json.dumps(find())))
+    return json.loads((place / "found").read_text())
