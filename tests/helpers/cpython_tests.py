@@ -47,7 +47,10 @@ def interpreter(top: str) -> str:
 
 
 def outcomes(run: Callable[..., Any], top: str, module: str, desk: Path) -> dict[str, str]:
-    """What each test of a module came to, by its name; `run` starts a command in `desk` and waits for its end."""
+    """What each test of a module came to, by its name; `run` starts a command in `desk` and waits for its end.
+
+    Prints why, of all that did not pass: pytest shows it where the test fails.
+    """
     report = desk / "report.xml"
     report.unlink(missing_ok=True)
     words = [interpreter(top), "-m", "test", "--junit-xml", str(report), module]
@@ -57,8 +60,10 @@ def outcomes(run: Callable[..., Any], top: str, module: str, desk: Path) -> dict
     assert report.exists(), said
     found: dict[str, str] = {}
     for case in ET.parse(report).getroot().iter("testcase"):
-        kinds = sorted({child.tag for child in case} - {"system-out", "system-err"})
-        found[case.get("name", "?")] = "+".join(kinds) or "passed"
+        name, told = case.get("name", "?"), [child for child in case if child.tag not in {"system-out", "system-err"}]
+        found[name] = "+".join(sorted({child.tag for child in told})) or "passed"
+        for child in told:
+            print(f"{name}: {child.tag}: {(child.text or '').strip().rpartition(chr(10))[2]}")
     return found
 
 
