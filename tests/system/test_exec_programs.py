@@ -122,11 +122,11 @@ def test_an_empty_argv_is_filled_up_as_the_kernel_does(pair: Pair, guests: Guest
     pair.assert_same(["sh", "-c", loop, "sh", str(guests.path("exec_empty_argv"))])
 
 
-def test_five_thousand_arguments_arrive(pair: Pair) -> None:
-    loop = "for name in bin/told scripts/argument bin/told-by-own-loader; do {top}/$name $(seq 1 5000); done"
+def test_twenty_thousand_arguments_arrive(pair: Pair) -> None:
+    loop = "for name in bin/told scripts/argument bin/told-by-own-loader; do {top}/$name $(seq 1 20000); done"
     text = pair.assert_same(["sh", "-c", loop], env={"COUNT": "1"})
     counts = [int(line.split()[0]) for line in text.splitlines() if b" arguments of " in line]
-    assert counts == [5001, 5003, 5001]
+    assert counts == [20001, 20003, 20001]
 
 
 def test_too_many_bytes_of_arguments_are_e2big(pair: Pair) -> None:
