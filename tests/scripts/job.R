@@ -1,0 +1,18 @@
+#!/usr/bin/env Rscript
+top <- commandArgs(TRUE)[1]
+source(file.path(top, "lib", "words.R"))
+files <- sort(list.files(file.path(top, "text"), pattern = "[.]txt$", recursive = TRUE, full.names = TRUE), method = "radix")
+info <- file.info(files)
+cat(sprintf("%s %s %d %d\n", files, format(info$mode), as.integer(info$size), as.integer(info$mtime)), sep = "")
+cat(length(files), "files,", count(files), "\n")
+attempt <- function(name, todo)
+  tryCatch({ todo; cat(name, "done\n") }, error = function(e) cat(name, "failed\n"), warning = function(w) cat(name, conditionMessage(w), "\n"))
+attempt("read", readLines(file.path(top, "missing")))
+attempt("write", writeLines("x", file.path(top, "new")))
+attempt("mkdir", dir.create(file.path(top, "new")))
+attempt("unlink", file.remove(files[1]))
+cat("access", file.access(c(files[1], top, file.path(top, "missing")), 4), file.access(files[1], 2), "\n")
+cat("child", system2(file.path(top, "say"), "R", stdout = TRUE), "\n")
+cat("children", unlist(parallel::mclapply(files[1:4], count, mc.cores = 2)), "\n")
+setwd(file.path(top, "text", "0")); cat(getwd(), normalizePath("../link"), tools::md5sum(sort(dir())[1]), "\n")
+table <- read.table(file.path(top, "table.tsv"), header = TRUE); print(summary(table)); print(coef(lm(y ~ x, table)))
