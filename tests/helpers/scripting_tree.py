@@ -25,7 +25,7 @@ JOBS = {
 
 def build(tree: Path) -> None:
     """Fill `tree`."""
-    shutil.copytree(SCRIPTS, tree)
+    shutil.copytree(SCRIPTS, tree, ignore=shutil.ignore_patterns("*.c"))
     (tree / "table.tsv").write_text("x\ty\n" + "".join(f"{n}\t{3 * n + n % 5}\n" for n in range(100)))
     source = random.Random(7)
     for number in range(TEXTS):
