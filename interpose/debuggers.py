@@ -1,4 +1,4 @@
-"""What is said of debuggers and supervisors inside of a job: words for what the tracer has decided.
+"""What is said of debuggers, supervisors and set-id programs inside of a job: words for what the tracer has decided.
 
 Owns the sentences.  Must not know when they are said.
 """
@@ -18,6 +18,9 @@ _SENTENCES = (
     " ask this machine's administrator for 0",
     "{who} wants a seccomp filter with a listener: refused (EBUSY), since what that lets go on would pass us by;"
     " run what supervises so outside, or without that",
+    "{who} is a set-user-id or set-group-id program: in here it runs without the rights of that (no_new_privs)",
+    "{who} is in a pid namespace of its own: from there it cannot attach to anything in here;"
+    " start the debugger outside of it",
 )
 
 

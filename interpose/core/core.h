@@ -154,7 +154,7 @@ struct loan {
 };
 
 /* What somebody is told once in a job. */
-enum telling { TELL_TRACEME, TELL_RUNS, TELL_LOST, TELL_YAMA, TELL_LISTENER };
+enum telling { TELL_TRACEME, TELL_RUNS, TELL_LOST, TELL_YAMA, TELL_LISTENER, TELL_SETID, TELL_NUMBERS };
 
 struct tracer {
     struct header *index;
@@ -237,6 +237,8 @@ void lending_executed(struct tracer *tracer, pid_t former, pid_t id); /* before 
 void lending_ended(struct tracer *tracer, pid_t task);
 
 void tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom);
+
+bool gains_nothing(pid_t task); /* setid.c: from its file's mode, as it would natively */
 
 /* gift.c: a copy of a descriptor of that task, or a negative errno. */
 int gift_take(pid_t task, int fd);

@@ -380,10 +380,13 @@ static void again(struct user_regs_struct *regs)
 static bool begin(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)
 {
     struct task *task = task_of(tracer, (pid_t)regs->rsi);
+    if (!has_our_numbers(id)) {
+        tell(tracer, TELL_NUMBERS, id, id);
+        return false;
+    }
     if (task && task->loan && task->loan->state == RETURNING)
         again(regs);
-    if (!task || task->id == id || task->loan || task->parked || task->ended || !has_our_numbers(id) ||
-        borrows(tracer, task->id))
+    if (!task || task->id == id || task->loan || task->parked || task->ended || borrows(tracer, task->id))
         return false;
     if (!may_seize_again()) {
         tell(tracer, TELL_YAMA, id, task->id);

@@ -174,6 +174,8 @@ static void on_exec(struct tracer *tracer, pid_t task)
     if (task == tracer->first)
         tracer->first_unclear = false;
     end_unless(tracer, task, new && inject_begin(tracer, new));
+    if (gains_nothing(task))
+        tell(tracer, TELL_SETID, task, task);
     go_on(task, 0);
     let_orphans_go(tracer);
 }

@@ -348,3 +348,17 @@ def test_a_command_that_is_traced_already_cannot_be_launched_and_nothing_runs(by
     assert done.returncode == 125
     assert "traced already" in one_sentence(done.stderr)
     assert not (by_root.home / "ran").exists()
+
+
+def test_a_set_user_id_program_runs_without_gaining_and_is_spoken_of_once(by_root: Launches, open_place: Path) -> None:
+    program = open_place / "identity"
+    shutil.copy("/usr/bin/id", program)
+    program.chmod(0o4755)
+    if os.statvfs(program).f_flag & os.ST_NOSUID:
+        pytest.skip("no set-id files count here")
+    become = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
+    script = f"{program} -u; {program} -u"
+    native, done = (run(*become, "sh", "-c", script) for run in (by_root.native, by_root.run))
+    assert (native.stdout, native.stderr) == ("0\n0\n", "")
+    assert done.stdout == f"{UID}\n{UID}\n"
+    assert one_sentence(done.stderr).endswith("in here it runs without the rights of that (no_new_privs)")

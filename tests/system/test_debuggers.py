@@ -143,3 +143,14 @@ def test_valgrind_just_works(here: Launches, tool: str) -> None:
     assert (done.stdout, done.returncode) == ("content\n", 0), done.stderr
     if tool == "callgrind":
         assert "cat" in (here.home / "calls").read_text()
+
+
+def test_attaching_from_another_pid_namespace_is_refused_in_one_sentence(here: Launches, gdb: str) -> None:
+    script = f"sleep 30 & {gdb} -nx -q -batch -p $! -ex bt; kill $!"
+    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "sh", "-c", script]
+    if here.native("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true").returncode != 0:
+        needs.lacking("unshare may not make namespaces here")
+    done = here.run(*words)
+    ours = [line for line in done.stderr.splitlines() if line.startswith("hepwrap: ")]
+    assert len(ours) == 1, done.stderr
+    assert "is in a pid namespace of its own" in ours[0]
