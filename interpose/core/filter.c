@@ -89,6 +89,10 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         LOAD_WORD(code, OFFSET(args[0]));
         SKIP_UNLESS(code, BPF_JSET, CLONE_UNTRACED | CLONE_NEWNS | CLONE_NEWPID, 1);
         RETURN(code, SECCOMP_RET_TRACE);
+        emit(code, BPF_ALU | BPF_AND | BPF_K, 0, 0, CLONE_FS | CLONE_THREAD); /* a fork has neither, a thread both */
+        SKIP_IF(code, BPF_JEQ, CLONE_FS, 1);
+        SKIP_UNLESS(code, BPF_JEQ, CLONE_THREAD, 1);
+        RETURN(code, SECCOMP_RET_TRACE);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case WANDER: /* the runtime's own are seen too */
@@ -114,7 +118,9 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         return;
     case KEEP: /* nothing else lies in these 4 GiB: whoever unmaps what he does not know is told that it is done */
         LOAD_WORD(code, OFFSET(args[0]) + 4);
-        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
+        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 3);
+        LOAD_WORD(code, OFFSET(instruction_pointer) + 4); /* the runtime's own page is made writable by itself */
+        SKIP_IF(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
         RETURN(code, SECCOMP_RET_ERRNO | 0);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;

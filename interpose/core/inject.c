@@ -133,7 +133,7 @@ static struct user_regs_struct ready_to_map(const struct injection *in)
 {
     struct user_regs_struct regs = in->saved;
     regs.rdx = PROT_READ; /* of the index */
-    regs.r10 = MAP_SHARED | MAP_FIXED_NOREPLACE;
+    regs.r10 = MAP_PRIVATE | MAP_FIXED_NOREPLACE; /* of the image: its last page becomes the process's own (runtime/own.h) */
     regs.r8 = SYS_mmap;
     regs.r9 = 0;
     regs.rbx = in->tracer->base;

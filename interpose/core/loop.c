@@ -100,6 +100,14 @@ static bool leaves_home(const struct tracer *tracer, const struct user_regs_stru
     return is_only_watched(tracer, regs);
 }
 
+/* Does this call part a working directory from the memory and the process id that it went with (decision 24)? */
+static bool parts_directory(const struct user_regs_struct *regs)
+{
+    uint64_t shared = regs->rdi & (CLONE_FS | CLONE_THREAD);
+    return regs->orig_rax == SYS_clone ? shared == CLONE_FS || shared == CLONE_THREAD
+                                       : regs->orig_rax == SYS_unshare || regs->orig_rax == SYS_setns;
+}
+
 static void on_seccomp(struct tracer *tracer, pid_t task)
 {
     struct user_regs_struct regs;
@@ -113,6 +121,8 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
     }
     if (leaves_home(tracer, &regs)) /* said before the call is made */
         wanders(tracer, task, regs.orig_rax);
+    if (parts_directory(&regs))
+        __atomic_or_fetch(&tracer->index->flags, HEADER_PARTED, __ATOMIC_RELEASE); /* nobody takes it back */
     if (regs.orig_rax == SYS_clone) {
         regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
         ptrace(PTRACE_SETREGS, task, NULL, &regs);

@@ -2,8 +2,8 @@
  *
  * Rules of the place: no libc, no host headers, no globals, no locks, no TLS, no floating point; at most
  * STACK_LIMIT bytes below the caller's stack pointer; every register that the kernel keeps is kept; nothing is written
- * but the caller's own buffers.  A fault in here is the program's bad pointer: the tracer sees it and resumes at
- * hepwrap_fault with the frame in r15, which returns -EFAULT.
+ * but the caller's own buffers, and the process's own page (own.h).  A fault in here is the program's bad pointer: the
+ * tracer sees it and resumes at hepwrap_fault with the frame in r15, which returns -EFAULT.
  */
 #ifndef HEPWRAP_ABI_H
 #define HEPWRAP_ABI_H
@@ -68,8 +68,8 @@ static inline long native(void)
 
 /* Numbers of x86_64, and the constants of the system-call interface that are used here (man 2). */
 enum {
-    NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8,
-    NR_ioctl = 16, NR_pread64 = 17, NR_access = 21, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
+    NR_read = 0, NR_open = 2, NR_close = 3, NR_stat = 4, NR_fstat = 5, NR_lstat = 6, NR_mmap = 9, NR_lseek = 8, NR_mprotect = 10,
+    NR_ioctl = 16, NR_pread64 = 17, NR_access = 21, NR_getpid = 39, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
     NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_lchown = 94, NR_prctl = 157, NR_umount2 = 166, NR_lsetxattr = 189, NR_lremovexattr = 198, NR_futex = 202,
     NR_inotify_add_watch = 254, NR_openat = 257, NR_futimesat = 261, NR_newfstatat = 262, NR_linkat = 265, NR_symlinkat = 266,
     NR_readlinkat = 267, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
@@ -91,7 +91,7 @@ enum {
     RESOLVE_NO_SYMLINKS = 4, RESOLVE_IN_ROOT = 16, RESOLVE_CACHED = 32, STATX_RESERVED = (int)0x80000000,
     OPEN_TREE_CLONE = 1, FSPICK_SYMLINK_NOFOLLOW = 2, UMOUNT_NOFOLLOW = 8, IN_DONT_FOLLOW = 0x02000000, FAN_MARK_DONT_FOLLOW = 4,
     UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe,
-    FUTEX_WAIT = 0, F_GETFL = 3, FS_IOC_SETFLAGS = 0x40086602, FS_IOC_FSSETXATTR = 0x401c5820,
+    PROT_READ = 1, PROT_WRITE = 2, FUTEX_WAIT = 0, F_GETFL = 3, FS_IOC_SETFLAGS = 0x40086602, FS_IOC_FSSETXATTR = 0x401c5820,
 };
 enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, S_IFLNK = 0120000, S_IFSOCK = 0140000, S_IFCHR = 0020000,
        S_IFBLK = 0060000, S_IFIFO = 0010000 };

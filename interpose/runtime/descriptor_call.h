@@ -31,7 +31,7 @@ static __attribute__((noinline)) long fd_call(const struct row *row)
         return native();
     const struct inode *inode = identify_fd(FD_ARGUMENT(0));
     if (!inode)
-        return native();
+        return row->handler == DO_fchdir ? native_change() : native();
     f->base = offset_of(inode);
     if (row->handler == DO_fstatfs) {
         fill_statfs((struct kernel_statfs *)f->a[1], inode);
@@ -39,7 +39,7 @@ static __attribute__((noinline)) long fd_call(const struct row *row)
     }
     if (row->handler == DO_fchdir) { /* the stand-in lets everybody in */
         long refused = inode->flags & (INODE_EXEC_YES | INODE_UNCHECKED) ? ASK_KERNEL : follow_target(TARGET(TARGET_ASK, 0));
-        return refused == ASK_KERNEL ? native() : refused;
+        return refused == ASK_KERNEL ? native_change() : refused;
     }
     long r = wrong_but_descriptor(0);
     if (r != STALE)

@@ -107,7 +107,7 @@ hepwrap_call:
     int3
 
 /* After an exec, in the steps of the routine that mapped the image (core/inject.c): rbx, rbp = its address and length,
- * r10 = flags of mmap, r8 = the descriptor, r14 = bytes of the index, and perhaps WANT_AREA or ALONE, r15 = the new name
+ * r8 = the descriptor, r14 = bytes of the index, and perhaps WANT_AREA or ALONE, r15 = the new name
  * of the task, or 0, rcx = a place in the routine.
  * Ends in a stop with mmap's result in r12, and that for the area in r14; the descriptor is closed where the first went
  * well.  ALONE, it ends in the program, whose first instruction stands below the stack pointer: the page that the routine
@@ -116,6 +116,7 @@ hepwrap_bootstrap:
     mov $9, %eax
     lea (%rbx, %rbp), %rdi
     mov %rcx, %rbx
+    mov $0x100001, %r10d /* MAP_SHARED | MAP_FIXED_NOREPLACE */
     mov %r14, %r13
     mov %r14, %rsi
     and $-4096, %rsi

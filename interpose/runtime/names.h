@@ -67,14 +67,16 @@ static inline long show_link(long r)
 
 static inline long get_cwd(void)
 {
-    long r = native();
+    const struct inode *inode = was_ours(AT_FDCWD) ? starting_at(AT_FDCWD) : 0;
+    long r = inode ? -ENOENT : native();
     if (r > 0 && is_rooted()) {
         u64 moved = show_moved((char *)f->a[0], f->a[1]);
         return !moved ? r : moved > f->a[1] ? -ERANGE : (long)moved;
     }
     if (r != -ENOENT)
         return r; /* the kernel calls the path of a deleted directory ENOENT, and only that is doubtful */
-    const struct inode *inode = identify_fd(AT_FDCWD);
+    if (!inode)
+        inode = starting_at(AT_FDCWD);
     if (!inode)
         return r;
     if (!inode->path_length)
@@ -153,15 +155,18 @@ static __attribute__((noinline)) long list_unlisted(const struct inode *dir, int
 
 static inline long list_directory(int old)
 {
-    long r = native();
-    if (r != -ENOENT)
-        return r; /* a deleted directory lists as ENOENT */
-    const struct inode *dir = identify_fd((int)f->a[0]);
-    if (!dir)
-        return r;
-    r = raw3(NR_lseek, f->a[0], 0, 1);
+    const struct inode *dir = was_ours((int)f->a[0]) ? starting_at((int)f->a[0]) : 0;
+    if (!dir || !is_kind(dir, S_IFDIR)) {
+        long r = native();
+        if (r != -ENOENT)
+            return r; /* a deleted directory lists as ENOENT */
+        dir = starting_at((int)f->a[0]);
+        if (!dir)
+            return r;
+    }
+    long r = raw3(NR_lseek, f->a[0], 0, 1);
     if (r < 0)
-        return r;
+        return r; /* of one that is only a path */
     f->noted = (u64)r;
     if (LOAD(dir->listing_at)) {
         const struct listing *listing = at(index_of(), LOAD(dir->listing_at));

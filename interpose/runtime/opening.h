@@ -58,7 +58,9 @@ static inline long opened(long fd)
 {
     if (fd < 0 || f->row->handler <= DO_creat)
         return fd;
+    int announced = announce_change();
     long r = raw1(NR_fchdir, fd);
+    change_is_made(announced);
     raw1(NR_close, fd);
     return r;
 }

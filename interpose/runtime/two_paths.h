@@ -25,17 +25,18 @@ static __attribute__((noinline)) long on_two_paths(const struct row *row, u64 ta
 /* rename, link: ours if either path is. */
 static __attribute__((noinline)) long two_path_call(void)
 {
+    enum { OURS = 1 }; /* no result of these calls */
     f->follow = 0;
-    int ours = first_look(0) != LET_KERNEL;
-    ours |= first_look(1) != LET_KERNEL || mentions_prefix(path_of(1)); /* which the kernel could make */
-    long r = ours ? -ENOENT : native();
-    if (!doubtful(r))
+    long r = first_look(0) != LET_KERNEL ? OURS : 0;
+    if (first_look(1) != LET_KERNEL || mentions_prefix(path_of(1))) /* which the kernel could make */
+        r = OURS;
+    if (!r && !doubtful(r = native()))
         return r;
-    if (!f->base)
-        ours |= second_look(0) != LET_KERNEL;
-    if (!f->noted)
-        ours |= second_look(1) != LET_KERNEL;
-    if (!ours)
+    if (!f->base && second_look(0) != LET_KERNEL)
+        r = OURS;
+    if (!f->noted && second_look(1) != LET_KERNEL)
+        r = OURS;
+    if (r != OURS)
         return r;
     long wrong = wrong_for_kernel(f->row);
     if (wrong != STALE)

@@ -7,6 +7,7 @@
 #ifndef HEPWRAP_WHERE_H
 #define HEPWRAP_WHERE_H
 #include "binds.h"
+#include "own.h"
 #include "rows.h"
 
 /* Fits no target: "let the kernel answer". */
@@ -61,18 +62,43 @@ static inline const struct inode *standing_in(u64 device, u64 number, u32 links,
     return find_identity(index_of(), device, number);
 }
 
-/* The virtual inode behind what fstatat(dirfd, path, flags) finds, or 0. */
-static __attribute__((noinline)) const struct inode *identify(int dirfd, const char *path, int flags)
+/* What fstatat(dirfd, path, flags) finds: offset of a virtual inode, PLACE_HOST, or PLACE_UNKNOWN where it fails. */
+static __attribute__((noinline)) u64 place_of(int dirfd, const char *path, int flags)
 {
     struct kernel_stat st;
     if (raw4(NR_newfstatat, dirfd, path, &st, flags) < 0)
-        return 0;
-    return standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink, st.times[2]);
+        return PLACE_UNKNOWN;
+    const struct inode *inode = standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink, st.times[2]);
+    return inode ? offset_of(inode) : PLACE_HOST;
+}
+
+static inline const struct inode *inode_of(u64 place)
+{
+    return place > PLACE_HOST ? at(index_of(), place) : 0;
+}
+
+/* The virtual inode behind that, or 0. */
+static inline const struct inode *identify(int dirfd, const char *path, int flags)
+{
+    return inode_of(place_of(dirfd, path, flags));
 }
 
 static inline const struct inode *identify_fd(int fd)
 {
     return identify(fd, "", AT_EMPTY_PATH);
+}
+
+/* The virtual inode that relative paths start at, or 0; the next call looks in the right place first. */
+static __attribute__((noinline)) const struct inode *starting_at(int start)
+{
+    u64 place = start == AT_FDCWD ? known_place() : PLACE_UNKNOWN;
+    if (place == PLACE_UNKNOWN) {
+        u32 since = start == AT_FDCWD ? begin_to_look() : 0;
+        place = place_of(start, "", AT_EMPTY_PATH);
+        note_start(start, place > PLACE_HOST);
+        note_place(since, place);
+    }
+    return inode_of(place);
 }
 
 /* Does an absolute path start below the prefix?  Short prefixes, as "/cvmfs", at one go. */
@@ -133,7 +159,10 @@ static inline int is_of_task(const char *path)
 static inline int may_be_link_of_proc(const char *path)
 {
     static const char starts[][9] = {"/proc/", "/dev/fd/", "/dev/std", "self/", "thread-", "fd/"};
-    if (path[0] >= '0' && path[0] <= '9')
+    u32 digits = 0;
+    while (path[digits] >= '0' && path[digits] <= '9')
+        digits++;
+    if (digits && (!path[digits] || path[digits] == '/'))
         return 1;
     for (u32 i = 0; i < sizeof starts / sizeof starts[0]; i++) {
         u32 n = 0;
@@ -248,10 +277,18 @@ static inline int is_unreliable(void)
     return (index_of()->flags & HEADER_HOST_PREFIX) != 0; /* the kernel may succeed where it should not */
 }
 
+/* Would the kernel find something by this relative path in a directory that is empty, and deleted? */
+static inline int stays_or_goes_up(const char *path)
+{
+    for (u32 i = 0; i < PATH_LIMIT && (path[0] == '/' || (path[0] == '.' && path[1] == '/')); i++)
+        path++;
+    return !*path || (path[0] == '.' && (!path[1] || (path[1] == '.' && (path[2] == '/' || !path[2]))));
+}
+
 /* From a virtual directory; 0: it is none. */
 static inline u64 from_directory(int second)
 {
-    const struct inode *dir = identify_fd(start_of(second));
+    const struct inode *dir = starting_at(start_of(second));
     if (!dir)
         return 0;
     *(second ? &f->noted : &f->base) = offset_of(dir);
@@ -281,7 +318,7 @@ static __attribute__((noinline)) u64 first_look(int second)
             return TARGET(TARGET_ASK, 0);
         return is_unreliable() && could_be_ours(second, 0) ? known_to_be_host(second) : LET_KERNEL;
     }
-    if (path[0] != '.' && !is_unreliable())
+    if (!stays_or_goes_up(path) && !was_ours(start_of(second)) && !is_unreliable())
         return LET_KERNEL;
     u64 target = from_directory(second);
     if (target)

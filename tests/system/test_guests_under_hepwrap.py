@@ -109,6 +109,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory, unprivileged: Unprivileged)
     served.close()
 
 
+#: Ways in which tasks share a working directory, memory, both or neither (tests/guests/shares_directory.c).
+SHARING = ["fork", "vfork", "thread", "parted", "odd", "memory", "spawned", "directory", "both", "executed", "many"]
 CASES = {
     "stat": "stat_family {r}/file {r}/d {r}/hard-link {r}/empty {r}/missing {r}/file/below",
     "stat of links": "stat_family {r}/link {r}/link-to-directory {r}/dangling {r}/out {r}/loop",
@@ -122,6 +124,9 @@ CASES = {
     "large directory": "directory_reading {r}/many",
     "empty directory": "directory_reading {r}/d/deep/deeper",
     "working directory": "working_directory {r}/d",
+    **{f"a directory shared by {way}": f"shares_directory {way} {{r}}/d {{r}}/d/deep" for way in SHARING},
+    "a directory shared with the host": "shares_directory vfork {r}/d /usr",
+    "a directory of the host that is shared": "shares_directory spawned {o} {r}/d",
     "statfs": "statfs_dump {r}/file {r}/d {r}/missing",
     "xattr": "xattr_reading user.a {r}/file {r}/d {r}/missing",
     "write": "write_calls {r}/d {r}/file {o}",

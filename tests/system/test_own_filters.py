@@ -50,3 +50,18 @@ def test_a_filter_with_a_listener_is_refused_in_one_sentence_and_nothing_is_abse
     assert native.stdout.decode() == "no_new_privs: 0\nlistener: ok\nopen: ok\nstat: 0\nmissing: -1 ENOENT\n"
     assert done.stdout.decode() == native.stdout.decode().replace("listener: ok", "listener: -1 EBUSY")
     assert "wants a seccomp filter with a listener" in one_sentence(done.stderr.decode())
+
+
+def test_what_the_working_directory_is_is_asked_once_after_each_change(
+    work: Pair, guests: Guests, patching: list[str]
+) -> None:
+    """A filter of the program's own forbids to ask: only what is remembered is answered (decision 24)."""
+    if patching:
+        pytest.skip("a call that is caught meets the program's own filter first")
+    words = [str(guests.path("keeps_place")), "{top}/src", "main.c"]
+    known, filtered = work.launcher.ok(*fill(words, work.top)).decode().split("filtered\n")
+    seen = ["stat: 0", "stat of what is missing: -1 ENOENT", "access: 0", "getcwd: ok"]
+    assert known.splitlines() == 2 * seen
+    before, after = filtered.split("moved\n")
+    assert before.splitlines() == seen
+    assert {line.rpartition(" ")[2] for line in after.splitlines()} == {"EPERM"}  # the filter does forbid

@@ -48,6 +48,7 @@ enum header_flag {
     HEADER_HOST_PREFIX = 1, /* the host has a /cvmfs of its own: its answers are not to be believed */
     HEADER_NESTED_BINDS = 4, /* something is bound in what is bound: no relative path can be left to the kernel */
     HEADER_WANDERERS = 2,   /* a task has left for other namespaces, mounts or another root: names may mean other things */
+    HEADER_PARTED = 8,      /* tasks may share memory and id, or a working directory, and not the other (decision 24) */
 };
 
 enum inode_flag {
