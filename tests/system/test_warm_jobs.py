@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from hepwrap.perf.work import NAME as PERF
-from hepwrap.perf.work import Work, default_directory, read_made
 from tests.helpers import python_tree
 from tests.helpers.launches import Launches
 from tests.helpers.programs import Pair, fill
 from tests.helpers.publishing import Published, published_once
+from tests.helpers.root_stack import root_stack
 from tests.helpers.unprivileged import Unprivileged
 
 pytestmark = pytest.mark.skipif(os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: its answers are asked about")
@@ -101,16 +100,10 @@ def test_a_python_that_was_started_before_asks_nothing(
 
 @pytest.mark.parametrize("job", ["root.exe", "import-root"])
 def test_a_root_that_was_started_before_asks_nothing(unprivileged: Unprivileged, patching: list[str], job: str) -> None:
-    """Where `hepwrap perf --prepare --stacks` has installed one."""
-    made = Work(default_directory(os.environ))
-    if "root" not in read_made(made).published:
-        pytest.skip("ROOT is in no work directory of hepwrap perf: hepwrap perf --prepare --stacks")
-    options = ["--proxy", "DIRECT", "--repo", f"{PERF}={made.store}/{PERF}", "--key", str(made.key), *patching]
-    top = f"/cvmfs/{PERF}/python"
+    stack = root_stack(unprivileged, patching)
     line = {
-        "root.exe": f"{top}/root/bin/root.exe -b -q -l -e 0",
-        "import-root": f"{top}/bin/python3 -W ignore -c 'import ROOT'",
+        "root.exe": f"{stack.top}/root/bin/root.exe -b -q -l -e 0",
+        "import-root": f"{stack.top}/bin/python3 -W ignore -c 'import ROOT'",
     }
-    launcher = Launches.as_myself(unprivileged, options)
-    cost = one_more(launcher, line[job], env=python_tree.environment(top))
+    cost = one_more(stack.launcher, line[job], env=python_tree.environment(stack.top))
     assert (cost["upcalls"], cost["fetches"]) == (0, 0), cost
