@@ -14,7 +14,7 @@ from functools import partial
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError, InvalidOperation, NoAttribute, NotFound, PathError
 from hepwrap.interpose.question import Question
-from hepwrap.interpose.refusing import refusal
+from hepwrap.interpose.refusing import OPEN_TREE_CLONE, is_bind, refusal, shown_elsewhere
 from hepwrap.interpose.task import TaskHost, credentials_of
 from hepwrap.interpose.world import World
 from hepwrap.interpose.writing import place_of, verdict_on_address, verdict_on_two, verdict_on_write
@@ -24,7 +24,7 @@ from hepwrap.vfs.permissions import R_OK, W_OK, X_OK, access, is_read_only, owns
 from hepwrap.vfs.resolve import MAXIMUM_LINKS, PATH_BYTES, HostPath, Node, Resolution
 from hepwrap.vfs.rules import AS_EVER
 
-NATIVE = target(_index.TARGET_NATIVE)
+NATIVE, MISSING = target(_index.TARGET_NATIVE), target(_index.TARGET_MISSING)
 #: Flags of open(2) that say more than "read it", as far as they matter to who may.
 NOT_PLAINLY_READ = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_PATH | os.O_NOATIME | (os.O_TMPFILE & ~os.O_DIRECTORY)
 #: inotify_add_watch and fanotify_mark want to be allowed to read; where IN_ONLYDIR and FAN_MARK_ONLYDIR stand.
@@ -367,7 +367,41 @@ def on_refused(world: World, question: Question) -> Answer:
     if done:
         return done
     assert node is not None
-    return target_errno(refusal(question, node)), None
+    return target_errno(refusal(world, question, node)), None
+
+
+def on_mounts(world: World, question: Question) -> Answer:
+    """As on_refused; the source of a bind mount is looked at too: the kernel must not find another thing there."""
+    source = source_of(world, question) if is_bind(question) else None
+    if source is None:
+        return on_refused(world, question)
+    done, node, _ = answer_path(world, question, seen_only=True)
+    if node is not None:
+        return target_errno(refusal(world, question, node)), None
+    shown_elsewhere(world, question, source)
+    return (MISSING, None) if done is None or done[0] >> _index.TARGET_SHIFT != _index.TARGET_ERRNO else done
+
+
+def source_of(world: World, question: Question) -> Node | None:
+    """What a bind mount would show elsewhere, where that is virtual."""
+    if not question.second_path:
+        return None
+    try:
+        found = Way(world, question, question.second_path, question.second_base, question.start).resolve(True)
+    except PathError:
+        return None
+    return found.target if found is not None and isinstance(found.target, Node) else None
+
+
+def on_tree(world: World, question: Question) -> Answer:
+    """open_tree(2): the opening of a path, or a copy of a mount."""
+    if not question.arguments[2] & OPEN_TREE_CLONE:
+        return on_open(world, question)
+    done, node, _ = answer_path(world, question, seen_only=True)
+    if done:
+        return done
+    assert node is not None
+    return target_errno(shown_elsewhere(world, question, node)), None
 
 
 def on_list(world: World, question: Question) -> Answer:
@@ -443,7 +477,7 @@ def on_unknown(world: World, question: Question) -> Answer:
 
 
 HANDLERS: dict[str, Callable[[World, Question], Answer]] = {
-    "open": on_open, "openat2": on_open, "open_tree": on_open, "creat": on_open,
+    "open": on_open, "openat2": on_open, "open_tree": on_tree, "creat": on_open,
     "stat": on_attributes, "lstat": on_attributes, "newfstatat": on_attributes, "statx": on_attributes,
     "readlink": on_attributes, "readlinkat": on_attributes, "statfs": on_attributes,
     "access": on_access, "faccessat": on_access, "faccessat2": on_access,
@@ -453,6 +487,6 @@ HANDLERS: dict[str, Callable[[World, Question], Answer]] = {
     "getxattrat": on_get_attribute,
     "listxattr": on_list_attributes, "llistxattr": on_list_attributes, "flistxattr": on_list_attributes,
     "listxattrat": on_list_attributes,
-    "address": on_address, "refused": on_refused, "mounts": on_refused,
+    "address": on_address, "refused": on_refused, "mounts": on_mounts,
     "entry": on_write, "write1": on_write, "write2": on_two,
 }  # fmt: skip

@@ -12,53 +12,80 @@ from collections.abc import Callable
 
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of, has_capability
+from hepwrap.interpose.world import World
 from hepwrap.vfs.permissions import X_OK, access
-from hepwrap.vfs.resolve import Node
+from hepwrap.vfs.resolve import Node, text
 
-CAP_SYS_ADMIN = 21
+CAP_SYS_CHROOT, CAP_SYS_ADMIN = 18, 21
+OPEN_TREE_CLONE, MS_REMOUNT, MS_BIND, MS_MOVE = 1, 32, 4096, 8192
+MOUNT = 165
+#: What is said once in a job, to those who on a mount could have done it.
+_NO_ROOT = "{} can be no root (chroot, pivot_root): refused; start the job with hepwrap --root {} instead"
+_NO_MOUNT_POINT = "nothing can be mounted on {}: refused; show it there with hepwrap --bind {}=PATH instead"
+_NOT_ELSEWHERE = "{} cannot be mounted elsewhere: refused; reach it by its own path, or by a symbolic link to {}"
 
 
-def root(question: Question, node: Node) -> int:
+def root(world: World, question: Question, node: Node) -> int:
     """chroot(2): the stand-in would be an empty root, in which nothing can live."""
     if not node.entry.is_dir:
         return errno.ENOTDIR
     access(node.mount.attributes(node.entry), credentials_of(question.task), X_OK)
-    return errno.EPERM
+    return _refused(world, question, node, _NO_ROOT, CAP_SYS_CHROOT)
 
 
-def other_root(question: Question, node: Node) -> int:
+def other_root(world: World, question: Question, node: Node) -> int:
     """pivot_root(2): no mount, so no root to be."""
-    del question
-    return errno.EINVAL if node.entry.is_dir else errno.ENOTDIR
-
-
-def mount_point(question: Question, node: Node) -> int:
-    """mount(2), move_mount(2): the kernel knows nothing there that it could mount on."""
-    del question, node
-    return errno.EPERM
-
-
-def mounted(question: Question, node: Node) -> int:
-    """umount2(2), open_tree_attr(2): of something that is no mount, if the caller may do such things at all."""
-    del node
-    return errno.EINVAL if has_capability(question.task, CAP_SYS_ADMIN) else errno.EPERM
-
-
-def no_mount(question: Question, node: Node) -> int:
-    """fspick(2), mount_setattr(2): the same, of those who may."""
-    del question, node
+    if not node.entry.is_dir:
+        return errno.ENOTDIR
+    _refused(world, question, node, _NO_ROOT, CAP_SYS_ADMIN)
     return errno.EINVAL
 
 
-def block_device(question: Question, node: Node) -> int:
+def mount_point(world: World, question: Question, node: Node) -> int:
+    """mount(2), move_mount(2): the kernel knows nothing there that it could mount on."""
+    return _refused(world, question, node, _NO_MOUNT_POINT, CAP_SYS_ADMIN)
+
+
+def is_bind(question: Question) -> bool:
+    """Whether it is a mount(2) that would show one path's tree at another."""
+    flags = question.arguments[3]
+    return question.number == MOUNT and bool(flags & (MS_BIND | MS_MOVE)) and not flags & MS_REMOUNT
+
+
+def shown_elsewhere(world: World, question: Question, node: Node) -> int:
+    """Binding mount(2), open_tree(2) with OPEN_TREE_CLONE: there is no mount to be copied."""
+    return _refused(world, question, node, _NOT_ELSEWHERE, CAP_SYS_ADMIN)
+
+
+def _refused(world: World, question: Question, node: Node, sentence: str, capability: int) -> int:
+    """EPERM; who has the capability, and so could have done it on a mount, is told what to do instead."""
+    if has_capability(question.task, capability):
+        path = text(node.path)
+        world.tell_once(sentence, sentence.format(path, path))
+    return errno.EPERM
+
+
+def mounted(world: World, question: Question, node: Node) -> int:
+    """umount2(2), open_tree_attr(2): of something that is no mount, if the caller may do such things at all."""
+    del world, node
+    return errno.EINVAL if has_capability(question.task, CAP_SYS_ADMIN) else errno.EPERM
+
+
+def no_mount(world: World, question: Question, node: Node) -> int:
+    """fspick(2), mount_setattr(2): the same, of those who may."""
+    del world, question, node
+    return errno.EINVAL
+
+
+def block_device(world: World, question: Question, node: Node) -> int:
     """quotactl(2): devices of a repository are of no use, as on any mount with nodev."""
-    del question
+    del world, question
     return errno.EACCES if stat.S_ISBLK(node.entry.mode) else errno.ENOTBLK
 
 
-def file_to_write(question: Question, node: Node) -> int:
+def file_to_write(world: World, question: Question, node: Node) -> int:
     """swapon(2), swapoff(2), acct(2): they open it for writing first."""
-    del question
+    del world, question
     return _OPENED_TO_WRITE.get(stat.S_IFMT(node.entry.mode), errno.EACCES)
 
 
@@ -67,12 +94,12 @@ _OPENED_TO_WRITE = {
 }  # fmt: skip
 #: x86_64 numbers: chroot, pivot_root, mount, umount2, move_mount, fspick, mount_setattr, open_tree_attr, quotactl,
 #: swapon, swapoff, acct.
-_RULES: dict[int, Callable[[Question, Node], int]] = {
+_RULES: dict[int, Callable[[World, Question, Node], int]] = {
     161: root, 155: other_root, 165: mount_point, 166: mounted, 429: mount_point, 433: no_mount, 442: no_mount,
     467: mounted, 179: block_device, 167: file_to_write, 168: file_to_write, 163: file_to_write,
 }  # fmt: skip
 
 
-def refusal(question: Question, node: Node) -> int:
+def refusal(world: World, question: Question, node: Node) -> int:
     """The errno of a call on a virtual path that is there; PathError where the caller may not even ask."""
-    return _RULES[question.number](question, node)
+    return _RULES[question.number](world, question, node)

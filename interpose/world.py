@@ -37,7 +37,7 @@ class World:
     """One launch's index and what fills it.
 
     `log` takes one line; `home` is the host as the launch found it (None: found now); `most_objects` says how many
-    descriptors stand-ins other than files may take.
+    descriptors stand-ins other than files may take; `warn` takes a sentence for the user (None: as `log`).
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class World:
         *,
         home: Home | None = None,
         most_objects: Callable[[], int] = lambda: 1024,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self.index, self.resolver, self.files, self.standins = index, resolver, files, standins
         self.book = Book(index, resolver)
@@ -61,7 +62,16 @@ class World:
         self.home = home or Home(resolver.mounts.prefix, has_root=resolver.mounts.root is not None)
         self._objects: OrderedDict[int, int] = OrderedDict()
         self._most_objects = most_objects
+        self._warn, self._warned = warn or log, set[str]()
         self._lock = threading.Lock()
+
+    def tell_once(self, about: str, sentence: str) -> None:
+        """To the user, at the first such call of the job."""
+        with self._lock:
+            if about in self._warned:
+                return
+            self._warned.add(about)
+        self._warn(sentence)
 
     def stand_in(self, at: int) -> None:
         """See to it that something stands for the inode at `at`: made, filled, and written down in the index."""

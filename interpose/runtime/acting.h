@@ -50,7 +50,9 @@ static inline long act(const struct inode *inode)
 {
     const struct row *row = f->row;
     switch (row->handler) {
-    case DO_open: case DO_openat2: case DO_open_tree: case DO_creat:
+    case DO_open_tree:
+        return f->a[2] & OPEN_TREE_CLONE ? STALE : do_open(inode); /* there is no mount to be cloned */
+    case DO_open: case DO_openat2: case DO_creat:
         return do_open(inode);
     case DO_stat: case DO_lstat: case DO_newfstatat:
         fill_stat(buffer_of(row), inode);

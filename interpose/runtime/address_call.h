@@ -48,12 +48,12 @@ static inline u64 look(u64 (*how)(int))
  * kept on the stack: f->noted is the address, f->flags what the kernel said. */
 static __attribute__((noinline)) long address_call(void)
 {
-    static const struct unix_address nowhere = {AF_UNIX, "/proc/0/-"};
+    static const struct unix_address no_address = {AF_UNIX, "/proc/0/-"};
     if (!has_path((const struct unix_address *)f->a[1], (u32)f->a[2]))
         return native();
     f->noted = f->a[1];
     f->asked = look(first_look) != LET_KERNEL || look(look_before_making) != LET_KERNEL;
-    f->flags = (i32)(f->asked ? raw3(f->number, f->a[0], &nowhere, sizeof nowhere) : native());
+    f->flags = (i32)(f->asked ? raw3(f->number, f->a[0], &no_address, sizeof no_address) : native());
     if (!doubtful(f->flags) || (!f->asked && look(second_look) == LET_KERNEL))
         return f->flags;
     f->a[1] += __builtin_offsetof(struct unix_address, path);

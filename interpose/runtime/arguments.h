@@ -80,10 +80,13 @@ static inline int has_how(void)
     return f->a[3] >= sizeof(struct open_how) && f->a[3] <= SMALLEST_PAGE;
 }
 
+/* A path that nobody has. */
+static const char nowhere[] = "/proc/0/-";
+
 /* What the kernel finds wrong with a call before it looks at any path: it is asked, about a path that nobody has. */
 static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
 {
-    static const char nowhere[] = "/proc/0/-", nothing[] = ""; /* openat2's rules hold for a path, not for none */
+    static const char nothing[] = ""; /* openat2's rules hold for a path, not for none */
     u64 given = f->a[row->path], second = row->second_path < 6 ? f->a[row->second_path] : 0;
     f->a[row->path] = (u64)(row->handler == DO_openat2 ? nothing : nowhere);
     if (row->second_path < 6)
@@ -154,9 +157,7 @@ static inline long wrong_arguments(void)
         return wrong_attribute_name((const char *)args[1]);
     case DO_open: case DO_creat:
         return f->flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? wrong_for_kernel(f->row) : STALE;
-    case DO_open_tree:
-        return f->a[2] & OPEN_TREE_CLONE ? -EPERM : wrong_for_kernel(f->row); /* there is no mount to be cloned */
-    case DO_openat2: case DO_getxattrat: case DO_listxattrat: case DO_entry: case DO_write1: case DO_standin:
+    case DO_open_tree: case DO_openat2: case DO_getxattrat: case DO_listxattrat: case DO_entry: case DO_write1: case DO_standin:
         return wrong_for_kernel(f->row);
     default:
         break;

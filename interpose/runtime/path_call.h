@@ -63,7 +63,7 @@ static inline long on_descriptor(void)
 {
     if (f->row->handler == DO_newfstatat || f->row->handler == DO_statx)
         return kernel_says();
-    if (f->row->handler == DO_open_tree) /* the stand-in itself */
+    if (f->row->handler == DO_open_tree && !(f->a[2] & OPEN_TREE_CLONE)) /* the stand-in itself */
         return native();
     const struct inode *inode = f->row->dirfd < 6 ? identify_fd(start_of(0)) : 0;
     if (!inode)

@@ -6,7 +6,7 @@
 
 #define NONE 0xffff
 enum kind { KIND__, KIND_DIRFD, KIND_PATH, KIND_FD, KIND_FLAGS, KIND_MODE, KIND_BUF, KIND_SIZE, KIND_PTR, KIND_INT,
-            KIND_ARGV, KIND_ENVP, KIND_STRING };
+            KIND_ARGV, KIND_ENVP, KIND_STRING, KIND_SOURCE };
 
 enum handler {
     DO_nothing,
@@ -33,6 +33,8 @@ struct row {
     ((a) == (k) ? ((b) == (k) ? 1 : (c) == (k) ? 2 : (d) == (k) ? 3 : (e) == (k) ? 4 : (f) == (k) ? 5 : 6) : \
      (b) == (k) ? ((c) == (k) ? 2 : (d) == (k) ? 3 : (e) == (k) ? 4 : (f) == (k) ? 5 : 6) : 6)
 
+#define SMALLER(a, b) ((a) < (b) ? (a) : (b))
+
 enum row_index {
 #define ROW(name, ...) ROW_##name,
 #include "../syscalls.def"
@@ -45,7 +47,8 @@ enum row_index {
      POSITION(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
      POSITION(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
      SECOND(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
-     SECOND(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     SMALLER(SECOND(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+             POSITION(KIND_SOURCE, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f)), \
      POSITION(KIND_FLAGS, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
      POSITION(KIND_BUF, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f)},
 static const struct row rows[ROW_COUNT] = {

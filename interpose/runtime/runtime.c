@@ -2,6 +2,7 @@
 #include "address_call.h"
 #include "descriptor_call.h"
 #include "executing.h"
+#include "mount_call.h"
 #include "two_paths.h"
 
 /* Of every number 1 + its row where the runtime answers it, 0: the door sends the others back. */
@@ -41,6 +42,8 @@ long hepwrap_main(u32 place)
         return landlock_rule();
     case DO_write2:
         return two_path_call();
+    case DO_mounts:
+        return mount_call();
     default:
         return path_call();
     }

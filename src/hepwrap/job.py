@@ -101,7 +101,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     started = time.time()
     server = Server(
         ground,
-        lambda: make_world(ground, settings, log, started),
+        lambda: make_world(ground, settings, log, complaints.warn, started),
         herald,
         report=lambda server: report(server, settings, complaints, log, table, herald),
         log=log,
@@ -115,7 +115,7 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     return server
 
 
-def make_world(ground: Ground, settings: Settings, log: JobLog, started: float) -> World:
+def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[str], None], started: float) -> World:
     """What answers are made from, on that ground; `started` is when the launch was, seconds since 1970."""
     from hepwrap import nested
     from hepwrap.cache import descriptors
@@ -135,6 +135,7 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, started: float) 
         log,
         home=ground.home,
         most_objects=descriptors.reserved_for_objects,
+        warn=warn,
     )
     facts.world = world
     world.launch_attribute = nested.ATTRIBUTE.encode(), nested.about(settings)

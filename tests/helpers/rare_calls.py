@@ -33,6 +33,7 @@ def mount_calls(paths: Iterable[str]) -> Iterator[str]:
         yield f"165 s{path} s{HOST}/missing snone i4096 i0"
         yield f"165 s{HOST}/directory s{path} snone i4096 i0"
         yield from (f"166 s{path} i{flags}" for flags in (0, 8, 256))
+        yield from (f"428 i-100 s{path} i{flags}" for flags in (1, 0x80001, 0x8001, 0x101))
         yield f"442 i-100 s{path} i0 p1,0,0,0 i32"
         yield f"429 i-100 s{path} i-100 s{HOST}/directory i0"
         yield f"429 i-100 s{HOST}/directory i-100 s{path} i0"

@@ -45,9 +45,10 @@ WORDS = {
     "fwrite": "would write: EROFS",
     "address": "looked up, and no socket that listens: EADDRINUSE and EROFS to bind, else ECONNREFUSED or why not",
     "standin": "the kernel acts on the object that stands for the virtual one",
-    "open_tree": "a descriptor for the path; what would be cloned: EPERM",
+    "open_tree": "a descriptor for the path; what would be cloned: EPERM, and words to who may",
     "refused": "looked up, then refused: it is no mount and no device",
-    "mounts": "looked up, then refused: it is no mount. The engine notes that names may mean other things from now on",
+    "mounts": "looked up, then refused, in words to who may: it is no mount. The engine notes that names may mean other"
+    " things from now on",
     "landlock": "a rule about it is accepted",
     "enosys": "ENOSYS, for every path",
     "tracer": "looked at for the engine's own sake",
@@ -82,15 +83,19 @@ DIFFERENCES = (
     Difference("landlock_add_rule", "what is virtual stays in reach of a program that has no rule for it",
                "memory files are no files of the kernel's tree; confinement is for what the kernel serves"),
     Difference("fanotify_mark", "FAN_MARK_MOUNT and FAN_MARK_FILESYSTEM: EINVAL", "there is no mount to be watched"),
-    Difference("chroot", "EPERM for who may, too", "the stand-in would be an empty root", final=False),
-    Difference("mount move_mount", "nobody can mount on a virtual path (EPERM), nor bind one elsewhere (ENOENT)",
-               "the kernel knows neither", final=False),
+    Difference("chroot pivot_root", "into a virtual directory: EPERM and EINVAL for who may, too, and a sentence that"
+               " names `--root`", "the stand-in would be an empty root"),
+    Difference("mount move_mount", "nobody can mount on a virtual path (EPERM), nor bind one elsewhere (ENOENT); a"
+               " sentence names `--bind`", "the kernel knows neither; it is never asked with a name by which it could"
+               " find another thing"),
+    Difference("open_tree", "OPEN_TREE_CLONE of a virtual path: EPERM for who may, too, and the same sentence",
+               "there is no mount to be copied"),
     Difference("umount2 fspick mount_setattr", "the root of a repository is no mount: EINVAL", "nothing is mounted"),
     Difference("statmount listmount", "a repository is not among the mounts, as it is in `/proc/self/mountinfo`",
                "what these list is the kernel's"),
     Difference("getdents64", "`/` does not list `cvmfs` where the host has none", "`/` is the host's", final=False),
     Difference("openat", "O_CREAT by a link of the host's to `/cvmfs` makes a file there, if the host has none and"
-               " the caller may", "the kernel is asked first, and can", final=False),
+               " the caller may", "the kernel is asked first, and can"),
     Difference("openat", "O_CREAT by a host's link to a virtual file and a slash: ENOTDIR, not EISDIR",
                "the link's text is not looked at"),
     Difference("renameat2", "from a link of `/proc` to a virtual name: EPERM, on a mount EXDEV",

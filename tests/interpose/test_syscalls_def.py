@@ -13,7 +13,9 @@ from tests.helpers import needs, syscall_page
 from tests.helpers.guests import Guests
 from tests.helpers.syscall_rows import DEFINITIONS, Row, header_numbers, read_rows
 
-KINDS = frozenset(["DIRFD", "PATH", "FD", "FLAGS", "MODE", "BUF", "SIZE", "PTR", "INT", "ARGV", "ENVP", "STRING", "_"])
+KINDS = frozenset(
+    ["DIRFD", "PATH", "FD", "FLAGS", "MODE", "BUF", "SIZE", "PTR", "INT", "ARGV", "ENVP", "STRING", "SOURCE", "_"]
+)
 #: Treatments that need no handler of their own.
 COMMON = frozenset(
     [
