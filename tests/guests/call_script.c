@@ -391,7 +391,11 @@ static void perform(int line, char *text)
 	while ((word = strsep(&rest, " ")) && count < 6)
 		a[count++] = parse(word);
 	is_link = number == SYS_readlinkat || number == SYS_readlink;
-	long result = syscall(number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
+	long result;
+	int tries = 0;
+	do /* openat2(2): ".." in a scope cannot be judged while somebody mounts or renames something, anywhere: try again */
+		result = syscall(number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
+	while (number == SYS_openat2 && result < 0 && errno == EAGAIN && ++tries < 20);
 	int error = errno;
 	if (result < 0) {
 		printf("%d: %s%s\n", line, error_name(error), signals_now());

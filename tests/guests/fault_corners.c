@@ -258,7 +258,7 @@ static void small_stack(void)
 	static ucontext_t context;
 	struct sigaction action = {.sa_sigaction = no_frame, .sa_flags = SA_ONSTACK | SA_SIGINFO}, alarmed = {.sa_handler = other};
 	stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
-	struct itimerval soon = {{0, 0}, {0, 300 + (getpid() % 7) * 100}};
+	struct itimerval soon = {{0, 5000}, {0, 300 + (getpid() % 7) * 100}}; /* and again, if this came before the stack was small */
 	syscall(SYS_stat, file, hole - 8192); /* so that the dynamic linker needs no stack later */
 	sigaltstack(&stack, NULL);
 	sigaction(SIGSEGV, &action, NULL);

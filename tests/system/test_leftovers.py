@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers.faulty_repository import ENGINES, TOP, FaultyRepository, parametrised
 from tests.helpers.faulty_server import Stall
+from tests.helpers.guests import Guests
 from tests.helpers.jobs import Job, marked, until
 from tests.helpers.leftovers import Belongings, belongings, placeholders
 from tests.helpers.unprivileged import Unprivileged
@@ -180,3 +181,36 @@ def test_no_name_of_a_stand_in_is_ever_seen_while_a_job_runs(served: FaultyRepos
         until(lambda: placeholders() <= before, "no placeholder stays")
         job.say("end")
         assert job.wait() == 0
+
+
+#: What guests are killed at, all at once, each in a process of its own (`killed_anywhere`).
+THINGS = ("calls", "questions", "faults", "handlers", "execs", "threads", "forks")
+
+
+def test_storms_of_deaths_leave_the_helper_as_it_was(served: FaultyRepository, guests: Guests) -> None:
+    """Fourteen makers and their children die at random moments; the helper has no descriptor more after the second."""
+    guest = guests.path("killed_anywhere")
+    storm = " ".join(f"{guest} {thing} 60 {README} {TOP}/data &" for thing in THINGS * 2)
+    script = f"while read line; do {storm} wait; echo over; done"
+    with served.launches.start("bash", "-c", script) as job:
+        had = []
+        for _ in range(3):
+            job.say("again")
+            said = [job.line() for _ in range(2 * len(THINGS) + 1)]
+            assert said == ["0 wrong, then 0"] * (2 * len(THINGS)) + ["over"]
+            until(lambda: set(marked(job.mark)) == {job.pid, job.helper()}, "only the shell and the helper are left")
+            had.append(kept_open(job.helper()))
+        assert had[1] == had[2]
+        belonged = belongings(job)
+        os.kill(job.helper(), signal.SIGKILL)
+        assert job.wait() == -signal.SIGKILL
+        belonged.wait_until_gone()
+
+
+def kept_open(pid: int) -> list[str]:
+    """What a process has open, but for what it reads of /proc just now."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return sorted(name for name in found if not name.startswith("/proc/"))

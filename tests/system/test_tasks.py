@@ -68,3 +68,27 @@ def test_what_a_killed_maker_leaves_to_a_stranger_runs_on(launches: Launches) ->
         assert job.line() == "end"
         assert job.wait() == 0
         job.wait_for_the_end_of_all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("static", [True, False], ids=["static", "dynamic"])
+def test_five_hundred_coroutines_of_a_page_of_stack_take_turns(
+    launches: Launches, guests: Guests, static: bool, engine: str
+) -> None:
+    """Below each is a guard page; the first call of each kind is caught, and its site changed, on such a stack."""
+    words = ("env", "LD_BIND_NOW=1", guests.path("coroutines", static=static), "500", PRESENT, f"{TOP}/sw", MISSING)
+    text, counters = counted(launches.having(*engine_options(engine)), *words)
+    assert text == "500 came to their end, 0 wrong\n"
+    assert counters["faults"] == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("processes", "threads"), [(1, 1000), (300, 1), (40, 50)])
+def test_a_thousand_that_live_at_once_are_all_served(
+    launches: Launches, guests: Guests, processes: int, threads: int, engine: str
+) -> None:
+    words = (guests.path("many_alive"), str(processes), str(threads), PRESENT, MISSING)
+    text, counters = counted(launches.having(*engine_options(engine)), *words)
+    assert text == f"{processes * threads} alive at once, 0 wrong\n"
+    assert counters["tasks"] == processes * (1 + threads)
+    assert counters["lost"] == 0
