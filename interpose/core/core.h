@@ -203,6 +203,11 @@ long remote_read(pid_t task, uint64_t address, void *to, size_t bytes);
 int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes); /* also where the task may not write */
 int remote_write(pid_t task, uint64_t address, const void *from, size_t bytes); /* cheaper, where it may */
 uint64_t number_in_status(pid_t task, const char *field, int base); /* of /proc/PID/status; 0 where there is none */
+char state_of(pid_t task);                                          /* as ps(1) shows it; 'X' where there is none */
+bool is_alive(pid_t task);                                          /* not a zombie, either */
+/* The next stop of that task alone, or its end; false: it is dead, and cannot be waited for.  The end of who leads a process
+ * is told once its other threads have been waited for (delay_group_leader() of the kernel), which is up to us. */
+bool wait_for(pid_t task, int *status);
 
 /* questions.c */
 struct question *question_new(void);

@@ -58,15 +58,13 @@ void disposition_delivered(struct tracer *tracer, pid_t id, int signal)
 /* Lets a call run that cannot wait, and stops the task at its end.  0; else *ended is what came instead. */
 static int run_call(pid_t task, int *ended)
 {
-    pid_t r;
     if (ptrace(PTRACE_SYSCALL, task, NULL, NULL) < 0)
         return -1;
-    do
-        r = waitpid(task, ended, __WALL);
-    while (r < 0 && errno == EINTR);
-    if (r != task)
+    if (!wait_for(task, ended)) {
         *ended = 0;
-    if (r != task || !WIFSTOPPED(*ended) || *ended >> 16 || WSTOPSIG(*ended) != SYSCALL_STOP)
+        return -1;
+    }
+    if (!WIFSTOPPED(*ended) || *ended >> 16 || WSTOPSIG(*ended) != SYSCALL_STOP)
         return -1;
     *ended = 0;
     return 0;

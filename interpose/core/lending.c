@@ -26,7 +26,9 @@
 
 #define BUFFER_BELOW 1024 /* bytes below the borrower's stack pointer, where its buffer is for a while */
 #define ENDED_UNSEEN 0    /* as a wait status: how it ended, another has been told */
-#define BREATH 100        /* microseconds in which a new program gets on */
+#define BREATH 100        /* microseconds in which a new program gets on, or one that is killed comes nearer to its end */
+#define SEIZE_TRIES 50    /* with a BREATH between */
+#define GLANCE 20         /* microseconds after which one looks again whether a task has stopped */
 
 static const uint64_t everything = ~0UL;
 
@@ -38,25 +40,23 @@ struct hands {
     uint64_t mask, buffer;
     unsigned char kept[sizeof(struct user_regs_struct)];
     bool stop;                  /* it was told to stop meanwhile */
-    int ended;                  /* wait status; 0: it lives */
+    bool over;                  /* it has ended */
+    bool seen;                  /* and been waited for: */
+    int status;
 };
 
-/* On to the next end or beginning of a system call. */
+/* On to the next end or beginning of a system call.  Who cannot be sent on has been killed. */
 static bool next_edge(struct hands *hands)
 {
-    while (!hands->ended && ptrace(PTRACE_SYSCALL, hands->id, NULL, NULL) == 0) {
-        int status;
-        pid_t r;
-        do
-            r = waitpid(hands->id, &status, __WALL);
-        while (r < 0 && errno == EINTR);
-        if (r != hands->id || !WIFSTOPPED(status)) {
-            hands->ended = r == hands->id ? status : 0;
-            return false;
-        }
-        if (WSTOPSIG(status) == SYSCALL_STOP)
+    while (!hands->over) {
+        ptrace(PTRACE_SYSCALL, hands->id, NULL, NULL);
+        hands->seen = wait_for(hands->id, &hands->status);
+        hands->over = !hands->seen || !WIFSTOPPED(hands->status);
+        if (hands->over)
+            break;
+        if (WSTOPSIG(hands->status) == SYSCALL_STOP)
             return true;
-        hands->stop |= !(status >> 16) && WSTOPSIG(status) == SIGSTOP; /* all others are blocked */
+        hands->stop |= !(hands->status >> 16) && WSTOPSIG(hands->status) == SIGSTOP; /* all others are blocked */
     }
     return false;
 }
@@ -96,8 +96,9 @@ static long hands_ptrace(struct hands *hands, long request, pid_t task, uint64_t
 /* The borrower's own call has this result, and it goes on. */
 static void hands_end(struct hands *hands, long result)
 {
-    if (hands->ended) {
-        loop_handle(hands->tracer, hands->id, hands->ended);
+    if (hands->over) {
+        if (hands->seen) /* else the loop will hear of it */
+            loop_handle(hands->tracer, hands->id, hands->status);
         return;
     }
     remote_poke(hands->id, hands->buffer, hands->kept, sizeof hands->kept);
@@ -132,7 +133,8 @@ static bool hold(const struct tracer *tracer, struct task *task)
     return ptrace(PTRACE_DETACH, task->id, NULL, NULL) == 0;
 }
 
-/* The same in the name of the borrower, who has it stopped. */
+/* The same in the name of the borrower, who has it stopped.  The registers first, and on the way back last: should the
+ * borrower be killed in between, the task is held, and nothing of it is lost. */
 static bool hold_by(struct hands *hands, struct task *task)
 {
     struct loan *loan = task->loan;
@@ -143,33 +145,39 @@ static bool hold_by(struct hands *hands, struct task *task)
         remote_read(hands->id, hands->buffer, &loan->mask, sizeof loan->mask) != sizeof loan->mask)
         return false;
     regs = held(hands->tracer, &loan->regs);
-    loan->held = true;
+    remote_poke(hands->id, hands->buffer, &regs, sizeof regs);
+    loan->held = hands_ptrace(hands, PTRACE_SETREGS, task->id, 0, hands->buffer) == 0;
     remote_poke(hands->id, hands->buffer, &everything, sizeof everything);
     hands_ptrace(hands, PTRACE_SETSIGMASK, task->id, sizeof everything, hands->buffer);
-    remote_poke(hands->id, hands->buffer, &regs, sizeof regs);
-    return hands_ptrace(hands, PTRACE_SETREGS, task->id, 0, hands->buffer) == 0;
+    return loan->held;
 }
 
 static void put_back_by(struct hands *hands, struct task *task)
 {
     struct loan *loan = task->loan;
-    remote_poke(hands->id, hands->buffer, &loan->regs, sizeof loan->regs);
-    long r = hands_ptrace(hands, PTRACE_SETREGS, task->id, 0, hands->buffer);
     remote_poke(hands->id, hands->buffer, &loan->mask, sizeof loan->mask);
     hands_ptrace(hands, PTRACE_SETSIGMASK, task->id, sizeof loan->mask, hands->buffer);
-    loan->held = r < 0;
+    remote_poke(hands->id, hands->buffer, &loan->regs, sizeof loan->regs);
+    loan->held = hands_ptrace(hands, PTRACE_SETREGS, task->id, 0, hands->buffer) < 0;
+}
+
+/* Until it is stopped for the borrower, or one of the two is dead.  Not a wait of the borrower's: the end of who leads a
+ * process is told when its other threads have been waited for, and that is up to us. */
+static void await_stop(const struct hands *hands, const struct task *task)
+{
+    for (char state = 0; state != 't' && is_alive(task->id) && is_alive(hands->id); state = state_of(task->id))
+        usleep(GLANCE);
 }
 
 /* What a borrower is not told: it has attached, and the task is stopped as ptrace(2) has it, or runs. */
 static void hand_over(struct hands *hands, struct task *task)
 {
     bool stopped = task->loan->request == PTRACE_ATTACH || task->loan->was_stopped;
-    if (stopped) {
-        hands_call(hands, SYS_waitid, P_PID, (uint64_t)task->id, 0, WSTOPPED | WEXITED | WNOWAIT | __WALL);
-    } else {
+    if (!stopped)
         hands_ptrace(hands, PTRACE_INTERRUPT, task->id, 0, 0);
-        hands_call(hands, SYS_wait4, (uint64_t)task->id, 0, __WALL, 0);
-    }
+    await_stop(hands, task);
+    if (!stopped)
+        hands_call(hands, SYS_wait4, (uint64_t)task->id, 0, __WALL | WNOHANG, 0);
     put_back_by(hands, task);
     if (!stopped)
         hands_ptrace(hands, PTRACE_CONT, task->id, 0, 0);
@@ -180,19 +188,6 @@ static bool has_runtime(const struct tracer *tracer, pid_t id)
 {
     uint64_t magic = 0;
     return remote_read(id, tracer->base, &magic, sizeof magic) == sizeof magic && magic == IMAGE_MAGIC;
-}
-
-/* Not a zombie, either. */
-static bool is_alive(pid_t id)
-{
-    char name[64], state = 'X';
-    snprintf(name, sizeof name, "/proc/%d/stat", id);
-    FILE *file = fopen(name, "re");
-    if (file && fscanf(file, "%*[^)])%*[) ]%c", &state) != 1) /* proc(5): the name may hold a parenthesis */
-        state = 'X';
-    if (file)
-        fclose(file);
-    return state != 'X' && state != 'Z';
 }
 
 void tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom)
@@ -260,11 +255,22 @@ static void take_strays(struct tracer *tracer, pid_t id)
         closedir(threads);
 }
 
+/* Who is about to end can be had no more, and is not lost: that is seen a moment later. */
+static bool seize_again(struct tracer *tracer, pid_t id)
+{
+    for (int i = 0; i < SEIZE_TRIES && is_alive(id); i++) {
+        if (has_runtime(tracer, id) && loop_seize(tracer, id))
+            return true;
+        usleep(BREATH);
+    }
+    return false;
+}
+
 /* Nobody traces it now.  Where it is held it is put back at its next stop. */
 static void take_back(struct tracer *tracer, struct task *task)
 {
     pid_t id = task->id, holder = task->loan->holder;
-    if (!has_runtime(tracer, id) || !loop_seize(tracer, id)) {
+    if (!seize_again(tracer, id)) {
         if (is_alive(id))
             end(tracer, holder, id);
         drop(task);
@@ -299,9 +305,9 @@ static void lend(struct tracer *tracer, struct task *task)
     hands_begin(&hands, &regs);
     long result = hands_ptrace(&hands, loan->request, task->id, regs.rdx, regs.r10);
     loan->state = LENT;
-    if (result < 0 && !hands.ended) {
+    if (result < 0 && !hands.over) {
         take_back(tracer, task);
-    } else if (!hands.ended) {
+    } else if (!hands.over) {
         tracer->counters.lent++;
         hand_over(&hands, task);
     }
@@ -420,7 +426,7 @@ static bool give_back(struct tracer *tracer, pid_t id, const struct user_regs_st
     long result = hands_ptrace(&hands, PTRACE_DETACH, task->id, regs->rdx, regs->r10);
     if (result < 0 && is_held)
         put_back_by(&hands, task);
-    else if (result == 0)
+    else if (result == 0 && !hands.over)
         take_back(tracer, task);
     hands_end(&hands, result);
     return true;

@@ -1,13 +1,17 @@
-/* Reading and writing a tracee's memory, and reading what /proc tells of it. */
+/* Reading and writing a tracee's memory, reading what /proc tells of it, and waiting for it alone. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "core.h"
 
 #define PAGE 4096UL
+#define POLLS 50  /* some 20 us, in which most calls are made */
+#define PAUSE 50  /* microseconds between later looks */
 
 /* Only a refusal is a reason to peek: that reads through pages which the program itself may not touch. */
 static bool is_refused(ssize_t got)
@@ -99,4 +103,37 @@ uint64_t number_in_status(pid_t task, const char *field, int base)
     if (file)
         fclose(file);
     return found;
+}
+
+char state_of(pid_t task)
+{
+    char text[128];
+    snprintf(text, sizeof text, "/proc/%d/stat", task);
+    FILE *file = fopen(text, "re");
+    size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[got] = '\0';
+    const char *end = strrchr(text, ')'); /* of the name, which may hold anything (proc(5)) */
+    return end && end[1] && end[2] ? end[2] : 'X';
+}
+
+bool is_alive(pid_t task)
+{
+    char state = state_of(task);
+    return state != 'X' && state != 'Z';
+}
+
+bool wait_for(pid_t task, int *status)
+{
+    for (unsigned looks = 0;; looks++) {
+        pid_t r = waitpid(task, status, __WALL | WNOHANG);
+        if (r)
+            return r == task;
+        if (looks < POLLS)
+            continue;
+        if (!is_alive(task))
+            return waitpid(task, status, __WALL | WNOHANG) == task;
+        usleep(PAUSE);
+    }
 }

@@ -22,14 +22,10 @@ static int64_t call_instead(struct patching *p, uint64_t number, uint64_t a, uin
     regs.r10 = d;
     regs.r8 = (uint64_t)-1;
     regs.r9 = 0;
-    if (ptrace(PTRACE_SETREGS, p->task, NULL, &regs) < 0 || ptrace(PTRACE_SYSCALL, p->task, NULL, NULL) < 0)
+    if (ptrace(PTRACE_SETREGS, p->task, NULL, &regs) < 0 || ptrace(PTRACE_SYSCALL, p->task, NULL, NULL) < 0 ||
+        !wait_for(p->task, &status))
         return -ESRCH;
-    pid_t r;
-    do
-        r = waitpid(p->task, &status, __WALL);
-    while (r < 0 && errno == EINTR);
-    if (r == p->task && WIFSTOPPED(status) && status >> 16 == 0 &&
-        ptrace(PTRACE_GETREGS, p->task, NULL, &regs) == 0)
+    if (WIFSTOPPED(status) && status >> 16 == 0 && ptrace(PTRACE_GETREGS, p->task, NULL, &regs) == 0)
         return (int64_t)regs.rax;
     *p->ended = status;
     return -ESRCH;

@@ -109,7 +109,7 @@ def test_who_runs_while_it_is_traced_is_spoken_of_once(here: Launches, strace: s
     """strace -p lets it run; nothing that it has asked before goes wrong, and it is taken back."""
     script = f"""
         (while ! [ -e "$0/go" ]; do :; done; cat {TOP}/file; ls {TOP}/bin) & waiting=$!
-        timeout -s INT 1 {strace} -o "$0/calls" -p $waiting; touch "$0/go"; wait"""
+        timeout -s INT 3 {strace} -o "$0/calls" -p $waiting; touch "$0/go"; wait"""
     done = here.run("sh", "-c", script, here.home)
     assert done.stdout == GOES_ON
     ours = [line for line in done.stderr.splitlines() if line.startswith("hepwrap: ")]
@@ -154,3 +154,10 @@ def test_attaching_from_another_pid_namespace_is_refused_in_one_sentence(here: L
     ours = [line for line in done.stderr.splitlines() if line.startswith("hepwrap: ")]
     assert len(ours) == 1, done.stderr
     assert "is in a pid namespace of its own" in ours[0]
+
+
+@pytest.mark.parametrize("victim", ["borrower", "lent"])
+def test_who_is_killed_while_it_attaches_or_is_attached_to_ends(here: Launches, guests: Guests, victim: str) -> None:
+    """Who leads a process cannot be waited for before its other threads are (delay_group_leader() of the kernel)."""
+    done = here.run(guests.path("killed_meanwhile"), victim, "100")
+    assert (done.stdout, done.stderr, done.returncode) == ("ended 200\n", "", 0)
