@@ -259,7 +259,7 @@ def on_open(world: World, question: Question) -> Answer:
     if done:
         return done
     assert node is not None
-    refusal = refuse_open(node, flags)
+    refusal = errno.EISDIR if flags & os.O_CREAT and has_slash(question.path) else refuse_open(node, flags)
     if refusal:
         return target_errno(refusal), None
     if not flags & os.O_PATH and not node.entry.is_symlink:
@@ -305,6 +305,12 @@ def names_directory(way: Way) -> bool:
         there = os.path.dirname(node.path) if rules == AS_EVER else above or b"/" * path.startswith(b"/") or b"."
         way = way.beside(link if link.startswith(b"/") else there + b"/" + link)
     return False
+
+
+def has_slash(path: bytes | None) -> bool:
+    """Whether a name is followed by a slash: as above, where a link of the host's, or of /proc, has led to us."""
+    bare = (path or b"").rstrip(b"/")
+    return bare != path and bare.rpartition(b"/")[2] not in (b"", b".", b"..")
 
 
 def refuse_open(node: Node, flags: int) -> int:
