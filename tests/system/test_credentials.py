@@ -362,3 +362,17 @@ def test_a_set_user_id_program_runs_without_gaining_and_is_spoken_of_once(by_roo
     assert (native.stdout, native.stderr) == ("0\n0\n", "")
     assert done.stdout == f"{UID}\n{UID}\n"
     assert one_sentence(done.stderr).endswith("in here it runs without the rights of that (no_new_privs)")
+
+
+def test_where_the_owner_of_a_set_id_program_is_unknown_nothing_would_be_gained(
+    launcher: Launches, open_place: Path
+) -> None:
+    """In a user namespace that knows only its maker the kernel heeds no such bit: nothing is said."""
+    program = open_place / "identity-unknown"
+    shutil.copy("/usr/bin/id", program)
+    program.chmod(0o4755)
+    script = f"unshare -Ur {program} -u || echo no namespaces"
+    done = launcher.run("sh", "-c", script)
+    if "no namespaces" in done.stdout:
+        pytest.skip("no user namespaces here")
+    assert (done.stdout, done.stderr) == (launcher.native("sh", "-c", script).stdout, "")
