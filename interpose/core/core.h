@@ -313,6 +313,7 @@ void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *re
 /* faults.c */
 void redirected(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs); /* regs as the trap found them */
 void signal_passed(struct tracer *tracer, pid_t task); /* any signal, before it is delivered */
+#define SENT_BY_SOMEBODY(code) ((code) <= 0) /* si_code: kill, tgkill, sigqueue ... (sigaction(2)) */
 bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal); /* true: it was one, and the task goes on */
 
 /* loop.c */

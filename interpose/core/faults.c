@@ -7,8 +7,6 @@
 #include <sys/ptrace.h>
 #include "core.h"
 
-#define SENT_BY_SOMEBODY(code) ((code) <= 0) /* si_code: kill, tgkill, sigqueue ... (sigaction(2)) */
-
 struct fault {
     pid_t id;
     struct task *task;               /* NULL, as the next: nothing is known */

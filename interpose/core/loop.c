@@ -190,11 +190,13 @@ static void on_exec(struct tracer *tracer, pid_t task)
     let_orphans_go(tracer);
 }
 
-/* A fault that a patched site has made, not the program. */
+/* A fault that a patched site has made, not the program; nor somebody who sent that signal while the task was there. */
 static bool fault_of_patch(struct tracer *tracer, pid_t task, int signal)
 {
     struct user_regs_struct regs;
+    siginfo_t info;
     if ((signal != SIGTRAP && signal != SIGSEGV) || !tracer->counters.patched ||
+        ptrace(PTRACE_GETSIGINFO, task, NULL, &info) < 0 || SENT_BY_SOMEBODY(info.si_code) ||
         ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0 ||
         !(signal == SIGTRAP ? patch_breakpoint : patch_lost)(tracer, task, &regs))
         return false;

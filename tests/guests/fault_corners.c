@@ -85,6 +85,8 @@ static void pending(void)
 	printf("code %d\n", last_code);
 }
 
+enum { SIGNALS = 2000 }; /* so many that some come at each instruction on the way into the runtime and out of it */
+
 /* A child sends while we look things up, each time after the last was handled. */
 static void sent(void)
 {
@@ -96,12 +98,12 @@ static void sent(void)
 		exit(3);
 	pid_t parent = getpid(), child = fork();
 	if (child == 0) {
-		for (int i = 0; i < 200; i++)
+		for (int i = 0; i < SIGNALS; i++)
 			if (kill(parent, SIGSEGV) || read(pipes[0], &byte, 1) != 1)
 				_exit(1);
 		_exit(0);
 	}
-	for (int seen = 0; seen < 200;) {
+	for (int seen = 0; seen < SIGNALS;) {
 		wrong += stat(file, &s) != 0 || access(file, R_OK) != 0 || stat("/no/such", &s) != -1 || errno != ENOENT;
 		for (; seen < handled; seen++)
 			if (write(pipes[1], &byte, 1) != 1)
