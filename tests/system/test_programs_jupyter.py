@@ -64,9 +64,9 @@ class Notebook:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=MOST_SECONDS)
 
-    def run(self, code: str, during: Callable[[str], None] = lambda _text: None) -> tuple[str, str]:
-        """`ok`, or the name of the exception; and what was printed.  `during` hears each piece of that."""
-        shown = []
+    def run(self, code: str, at_line: Callable[[], None] = lambda: None) -> tuple[str, str]:
+        """`ok`, or the name of the exception; and what was printed.  `at_line` is called at its first line."""
+        shown = ""
         asked = self.client.execute(code)
         while True:
             message = self.client.get_iopub_msg(timeout=MOST_SECONDS)
@@ -74,14 +74,16 @@ class Notebook:
                 continue
             content = message["content"]
             if message["msg_type"] == "stream":
-                shown.append(content["text"])
-                during(content["text"])
+                had_line = "\n" in shown
+                shown += content["text"]
+                if "\n" in shown and not had_line:
+                    at_line()
             if message["msg_type"] == "status" and content["execution_state"] == "idle":
                 break
         while True:
             message = self.client.get_shell_msg(timeout=MOST_SECONDS)
             if message["parent_header"].get("msg_id") == asked:
-                return message["content"].get("ename", message["content"]["status"]), "".join(shown)
+                return message["content"].get("ename", message["content"]["status"]), shown
 
     def end(self) -> None:
         if self.client is not None:
@@ -114,7 +116,7 @@ def test_a_kernel_runs_is_interrupted_and_restarted(notebook: Notebook) -> None:
         "missing": f"print('begun', flush=True)\nwhile True: os.path.exists('{top}/missing')",
     }
     for name, loop in loops.items():
-        done = notebook.run(loop, during=lambda _text: notebook.manager.interrupt_kernel())
+        done = notebook.run(loop, at_line=notebook.manager.interrupt_kernel)
         assert done == ("KeyboardInterrupt", "begun\n"), name
         assert notebook.run("print(6 * 7)") == ("ok", "42\n")
     assert notebook.run(f"open('{top}/new', 'w')")[0] == "OSError"
