@@ -24,7 +24,7 @@ from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
 from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
-from hepwrap.vfs.index.layout import offset, target_errno, width
+from hepwrap.vfs.index.layout import CHILD, offset, target_errno, width
 
 if TYPE_CHECKING:
     from hepwrap.interpose.answering import Answering
@@ -37,6 +37,8 @@ HOUSEKEEPING_SECONDS = 2.0
 REPORT_SECONDS = 2.0
 YAMA_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 CAP_SYS_PTRACE = 19
+#: Of a directory, in getdents(2).
+DT_DIR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,19 @@ class Server:
             "root_mount": home.root.mount,
             "root_device": home.root.device,
             "root_inode": home.root.inode,
+            "listed_at": self._listed(),
         }
         for name, value in values.items():
             index.store(offset("header", name), width("header", name), value)
+
+    def _listed(self) -> int:
+        """The struct child by which `/` lists the mount point; 0 where the host has one, or it lies elsewhere."""
+        above, _, name = self.ground.mounts.prefix.rpartition(b"/")
+        if above or self.ground.home.has_prefix:
+            return 0
+        index = self.ground.index
+        child = CHILD.pack(name_at=index.append(name), st_ino=_index.FIRST_NUMBER, length=len(name), type=DT_DIR)
+        return index.append(child)
 
     def _binds(self) -> bytes:
         """The table of binds as the runtime reads it (layout.def)."""

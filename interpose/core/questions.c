@@ -270,6 +270,11 @@ void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
         execute(tracer, task, regs);
         return;
     }
+    if ((regs->r14 & 0xff) == REASON_LISTED) {
+        __atomic_or_fetch(&tracer->index->flags, HEADER_ROOT_LISTED, __ATOMIC_RELEASE); /* nobody takes it back */
+        upcall_refuse(regs, 0);
+        return;
+    }
     struct question *question = question_new();
     if (!question) {
         upcall_refuse(regs, -ENOMEM);

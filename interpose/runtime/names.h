@@ -153,11 +153,69 @@ static __attribute__((noinline)) long list_unlisted(const struct inode *dir, int
     return -EIO;
 }
 
+/* Is the directory that is listed what `/` is to this task, and does the kernel find no mount point in it?  Nothing is kept
+ * on the stack but what the kernel fills: f->base and f->noted are what `/` is. */
+static __attribute__((noinline)) int lacks_prefix(void)
+{
+    static const char slash[] = "/";
+    struct kernel_stat st;
+    f->base = index_of()->root_device;
+    f->noted = index_of()->root_inode;
+    if (LOAD(index_of()->flags) & HEADER_WANDERERS && raw4(NR_newfstatat, AT_FDCWD, slash, &st, 0) == 0) {
+        f->base = st.st_dev;
+        f->noted = st.st_ino;
+    }
+    return raw4(NR_newfstatat, f->a[0], "", &st, AT_EMPTY_PATH) == 0 && st.st_ino == f->noted && st.st_dev == f->base &&
+           raw4(NR_newfstatat, AT_FDCWD, index_of()->prefix, &st, AT_SYMLINK_NOFOLLOW) == -ENOENT;
+}
+
+/* Where a listing of `/` stands when the mount point has come too: a position that every file system takes, and none has
+ * an entry at.  It is never the kernel's turn there. */
+#define BEHIND_PREFIX 0x263766d66L
+
+/* Could a listing that begins so be that of `/`?  By the number of "." or "..", which is itself; others say neither. */
+static inline int may_be_of_root(const char *entries, long bytes)
+{
+    const volatile u64 *first = (const volatile u64 *)entries;
+    u64 length = *(const volatile unsigned short *)(entries + 16), number = index_of()->root_inode;
+    return *first == number || (length < (u64)bytes && *(const volatile u64 *)(entries + length) == number);
+}
+
+/* Until `/` is listed in this launch no other directory pays for it: that is seen by what its listing begins with. */
+static __attribute__((noinline)) void tell_listed(void)
+{
+    long ticket;
+    upcall(0, 0, REASON_LISTED, &ticket);
+}
+
+static __attribute__((noinline)) long list_and_look(void)
+{
+    f->flags = (i32)native();
+    if (f->flags > 0 && index_of()->listed_at && may_be_of_root((const char *)f->a[1], f->flags) && lacks_prefix())
+        tell_listed();
+    return f->flags;
+}
+
+/* A directory of the host.  What `/` lacks comes when the kernel is at its end, wherever that is (decision 28). */
+static __attribute__((noinline)) long list_on_host(int old)
+{
+    if (!index_of()->listed_at || !(LOAD(index_of()->flags) & (HEADER_ROOT_LISTED | HEADER_WANDERERS)))
+        return list_and_look();
+    int is_behind = raw3(NR_lseek, f->a[0], 0, 1) == BEHIND_PREFIX && lacks_prefix();
+    long r = is_behind ? 0 : native();
+    if (r || is_behind || !lacks_prefix())
+        return r;
+    r = (long)put_child((char *)f->a[1], (u32)f->a[2], at(index_of(), index_of()->listed_at), BEHIND_PREFIX, old);
+    if (!r)
+        return -EINVAL;
+    return raw3(NR_lseek, f->a[0], BEHIND_PREFIX, 0) == BEHIND_PREFIX ? r : 0;
+}
+
 static inline long list_directory(int old)
 {
     const struct inode *dir = was_ours((int)f->a[0]) ? starting_at((int)f->a[0]) : 0;
     if (!dir || !is_kind(dir, S_IFDIR)) {
-        long r = native();
+        long r = list_on_host(old);
         if (r != -ENOENT)
             return r; /* a deleted directory lists as ENOENT */
         dir = starting_at((int)f->a[0]);

@@ -25,6 +25,7 @@ enum reason {
                            remembers what the program shall be called: r12, r13: offsets of AT_EXECFN and of the task's
                            name.  rbx = -1: it forgets them.  rax is the result of that call */
     REASON_SHOW = 4,   /* the descriptor in place of the flags is a table of /proc: send one to read in its place, as above */
+    REASON_LISTED = 5, /* no question: the tracer notes that "/" is listed */
 };
 #endif
 

@@ -93,7 +93,8 @@ DIFFERENCES = (
     Difference("umount2 fspick mount_setattr", "the root of a repository is no mount: EINVAL", "nothing is mounted"),
     Difference("statmount listmount", "a repository is not among the mounts, as it is in `/proc/self/mountinfo`",
                "what these list is the kernel's"),
-    Difference("getdents64", "`/` does not list `cvmfs` where the host has none", "`/` is the host's", final=False),
+    Difference("getdents64", "the link count of `/`, where the host has no `/cvmfs`, does not count it in",
+               "[decision 28](decisions/0028-the-root-lists-the-mount-point.md)"),
     Difference("openat", "O_CREAT by a link of the host's to `/cvmfs` makes a file there, if the host has none and"
                " the caller may", "the kernel is asked first, and can"),
     Difference("openat", "O_CREAT by a host's link to a virtual file and a slash: ENOTDIR, not EISDIR",
@@ -153,10 +154,9 @@ def page() -> str:
         parts.append("\n")
     parts.append("## What differs from a mount\n| calls | what | why |\n|---|---|---|\n")
     parts += [f"| {listed(one.calls)} | {one.what} | {one.why} |\n" for one in DIFFERENCES]
-    parts.append("\n## What is not final\n")
-    parts += [f"- `{row.name}`: {row.note.removeprefix(NOT_FINAL)}\n" for row in rows.values() if not is_final(row)]
-    parts += [f"- {listed(one.calls)}: {one.what}\n" for one in DIFFERENCES if not one.final]
-    return "".join(parts)
+    left = [f"- `{row.name}`: {row.note.removeprefix(NOT_FINAL)}\n" for row in rows.values() if not is_final(row)]
+    left += [f"- {listed(one.calls)}: {one.what}\n" for one in DIFFERENCES if not one.final]
+    return "".join([*parts, *(["\n## What is not final\n", *left] if left else [])])
 
 
 def listed(calls: str) -> str:

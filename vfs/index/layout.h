@@ -49,6 +49,7 @@ enum header_flag {
     HEADER_NESTED_BINDS = 4, /* something is bound in what is bound: no relative path can be left to the kernel */
     HEADER_WANDERERS = 2,   /* a task has left for other namespaces, mounts or another root: names may mean other things */
     HEADER_PARTED = 8,      /* tasks may share memory and id, or a working directory, and not the other (decision 24) */
+    HEADER_ROOT_LISTED = 16, /* "/" is listed in this launch: where a listing ends is of interest (decision 28) */
 };
 
 enum inode_flag {
