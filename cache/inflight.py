@@ -5,7 +5,6 @@ Owns the join and nothing else: it must not know what the work is, and remembers
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -73,6 +72,8 @@ class Inflight(Generic[Key, Value]):
 
 def _answer(flight: _Flight[Value]) -> Value:
     if flight.error is not None:
+        import copy
+
         # A copy: threads that raise one exception object would write into each other's traceback.
         raise copy.copy(flight.error).with_traceback(None) from flight.error
     return flight.value  # type: ignore[return-value]  # set, since the flight was neither abandoned nor failed

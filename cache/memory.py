@@ -25,6 +25,7 @@ from functools import partial
 from hepwrap.cache import sealed
 from hepwrap.cache.aside import LARGEST, Aside
 from hepwrap.cache.budget import Budget
+from hepwrap.cache.counters import MemoryCounters
 from hepwrap.cache.eviction import Allowed, Ledger, Use
 from hepwrap.cache.inflight import Inflight
 from hepwrap.cache.making import Maker, Recipe, Writing
@@ -35,31 +36,11 @@ from hepwrap.cache.sealed import MemoryFile
 from hepwrap.cache.turns import Turns
 from hepwrap.errors import FetchFailed
 from hepwrap.fetchers.fetcher import Fetcher
-from hepwrap.records import dataclass
 
 __all__ = ["MemoryCounters", "MemoryFile", "MemoryFiles", "Part"]
 
 #: Seconds after which one who waits for room looks again, since the budget may have changed without a word.
 LOOK_AGAIN = 1.0
-
-
-@dataclass(slots=True)
-class MemoryCounters:
-    """What was done since the start, and what is held now; written under our lock, read by anyone."""
-
-    #: Askers who found the file there, and who joined one that made it.
-    hits: int = 0
-    joined: int = 0
-    #: Files made, files whose making failed, files evicted.
-    made: int = 0
-    failed: int = 0
-    evicted: int = 0
-    #: Files made of a content that was kept when they were evicted, so that nothing was fetched.
-    revived: int = 0
-    #: Bytes and files held, and the most bytes there ever were.
-    bytes_held: int = 0
-    files_held: int = 0
-    most_bytes_held: int = 0
 
 
 class MemoryFiles:

@@ -6,9 +6,9 @@ Must not know paths or credentials: a launch looks here before anything of that 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from hepwrap.cache.refusal import reraise_lack
+from hepwrap.records import dataclass
 
 
 def status_of(task: int) -> dict[str, str]:
@@ -21,7 +21,8 @@ def status_of(task: int) -> dict[str, str]:
         return {}
 
 
-class Root(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Root:
     """What a root is: id of its mount (0: unknown), which is one in one mount namespace only, device and inode."""
 
     mount: int
@@ -34,7 +35,7 @@ def root_at(path: str) -> Root:
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         status = os.fstat(fd)
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
             mount = next((int(line.split()[1]) for line in file if line.startswith("mnt_id:")), 0)
     finally:
         os.close(fd)

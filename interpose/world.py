@@ -16,21 +16,12 @@ from hepwrap.cache.sealed import write_all
 from hepwrap.errors import StaleHandle
 from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
-from hepwrap.records import dataclass, field
+from hepwrap.interpose.tally import Tally
 from hepwrap.vfs.index._index import Index
 from hepwrap.vfs.index.book import Book
 from hepwrap.vfs.magic import MagicAttributes
 from hepwrap.vfs.mounts import Mount
 from hepwrap.vfs.resolve import Node, Resolver
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the server did; written under the interpreter's lock."""
-
-    answers: int = 0
-    failures: int = 0
-    by_call: dict[str, int] = field(default_factory=dict)
 
 
 class World:

@@ -1,7 +1,7 @@
 """The catalogues of one pinned revision as one tree of paths.
 
 Owns which catalogue answers for a path (the longest nested prefix, again and again: section 7.4), loading them on
-demand, and how many are kept.  Must not know trust: the root catalogue comes in verified, and every nested one is
+demand, and how many are kept.  Must not know trust: what loads the root catalogue verifies it, and every nested one is
 bound to it by its hash.  Thread-safe; a slow fetch holds up only those who need that catalogue.
 
 A mount point's own attributes are taken from the row in the parent catalogue: publishers keep both rows equal, and a
@@ -13,39 +13,48 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hepwrap.cache.inflight import Inflight
 from hepwrap.errors import CorruptObject
 from hepwrap.settings import MIB
-from hepwrap.vfs.catalog import Catalog, Nested
 from hepwrap.vfs.entry import Entry
-from hepwrap.vfs.entry_row import show
+
+if TYPE_CHECKING:
+    from hepwrap.vfs.catalog import Catalog, Nested
 
 #: Bytes of nested catalogues that are kept; the least recently used are dropped and, if wanted again, read again.
 KEPT_BYTES = 1024 * MIB
 
 #: Reads, verifies and opens the nested catalogue that `Nested` names in a catalogue.
-Load = Callable[[Catalog, Nested], Catalog]
+Load = Callable[["Catalog", "Nested"], "Catalog"]
 
 
 class CatalogTree:
     """Questions about paths inside the repository, answered by the right catalogue."""
 
-    def __init__(self, root: Catalog, load: Load, *, kept_bytes: int = KEPT_BYTES) -> None:
-        self.root = root
-        self._load = load
+    def __init__(self, load_root: Callable[[], Catalog], load: Load, *, kept_bytes: int = KEPT_BYTES) -> None:
+        self._load_root, self._load = load_root, load
+        self._root: Catalog | None = None
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
         #: By mount point, least recently used first.
         self._kept: OrderedDict[bytes, Catalog] = OrderedDict()
-        self._inflight: Inflight[bytes, Catalog] = Inflight()
+        #: By mount point; None is the root.
+        self._inflight: Inflight[bytes | None, Catalog] = Inflight()
+        self._closed = False
         self.loads = 0
+
+    @property
+    def root(self) -> Catalog:
+        """The root catalogue; loaded by the first question, and where that fails by the next."""
+        return self._root or self._inflight.join(None, self._enter_root)
 
     @property
     def loaded(self) -> int:
         """Catalogues in memory, the root with them."""
         with self._lock:
-            return 1 + len(self._kept)
+            return len(self._kept) + (self._root is not None)
 
     def lookup(self, path: bytes) -> Entry | None:
         """The entry, or None: then the catalogue that would hold it was loaded, verified, and has no such row."""
@@ -66,10 +75,18 @@ class CatalogTree:
     def close(self) -> None:
         """Give all memory back; later questions raise CorruptObject."""
         with self._lock:
-            catalogs = [self.root, *self._kept.values()]
+            catalogs = [catalog for catalog in (self._root, *self._kept.values()) if catalog is not None]
             self._kept.clear()
+            self._closed = True
         for catalog in catalogs:
             catalog.image.close()
+
+    def _enter_root(self) -> Catalog:
+        if self._root is None:
+            if self._closed:
+                raise CorruptObject("the repository was closed before its root catalogue was read")
+            self._root = self._load_root()
+        return self._root
 
     def _descend(self, path: bytes, *, itself: bool) -> Catalog:
         catalog = self.root
@@ -90,6 +107,8 @@ class CatalogTree:
             return found
 
     def _enter(self, parent: Catalog, nested: Nested, mount: bytes) -> Catalog:
+        from hepwrap.vfs.entry_row import show
+
         row = parent.lookup(mount)
         if row is None or not row.is_nested_mount:
             raise CorruptObject(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from hepwrap import hashes
 from hepwrap.errors import ConfigurationError
 from hepwrap.records import dataclass
 from hepwrap.vfs.signature import NotRsa, RsaKey, load_pem
@@ -38,5 +38,5 @@ def _load(path: Path) -> MasterKey:
         raise ConfigurationError(f"{path}: the master public key cannot be read ({error.strerror})") from None
     except NotRsa as error:
         raise ConfigurationError(f"{path}: {error}; a master public key is a PEM file `BEGIN PUBLIC KEY`") from None
-    identity = hashlib.sha256(f"{key.modulus:x}:{key.exponent:x}".encode()).hexdigest()[:32]
+    identity = hashes.new("sha256", f"{key.modulus:x}:{key.exponent:x}".encode()).hexdigest()[:32]
     return MasterKey(key, str(path), pem, identity)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-from hepwrap.errors import CorruptObject, HepwrapError, UsageError
+from hepwrap.errors import HepwrapError, UsageError
 from hepwrap.records import dataclass, field
 from hepwrap.settings import RepositorySettings
 from hepwrap.vfs.binds import Bind, Binds, is_at_or_below
@@ -49,7 +49,10 @@ class CatalogueView(Protocol):
         ...
 
     def lookup(self, path: bytes) -> Entry | None:
-        """The entry at a literal path (b"" or b"/a/b"), no link followed; None where verified catalogues have none."""
+        """The entry at a literal path (b"" or b"/a/b"), no link followed; None where verified catalogues have none.
+
+        At b"" there always is a directory.
+        """
         ...
 
     def listdir(self, path: bytes) -> list[Entry]:
@@ -75,13 +78,13 @@ class Mount:
         prefix: bytes,
         view: CatalogueView,
         *,
-        root: Entry,
+        root: Entry | None = None,
         presentation: Presentation,
         values: Mapping[bytes, bytes],
         synthetic: bool = False,
         base: bytes = b"",
     ) -> None:
-        self.name, self.index, self.prefix, self.view, self.root = name, index, prefix, view, root
+        self.name, self.index, self.prefix, self.view, self._root = name, index, prefix, view, root
         #: The directory of the repository that is shown at `prefix`: all paths of entries start with it.
         self.base = base
         self._presentation, self._values = presentation, values
@@ -100,6 +103,13 @@ class Mount:
             values=self._values,
             base=root.path,
         )
+
+    @property
+    def root(self) -> Entry:
+        """The directory that is shown at `prefix`; asked of the repository when it is first needed."""
+        if self._root is None:
+            self._root = cast(Entry, self.view.lookup(self.base))
+        return self._root
 
     @property
     def repository(self) -> Repository | None:
@@ -301,13 +311,10 @@ class MountTable:
     def _mount(self, fqrn: bytes, view: CatalogueView) -> Mount:
         presentation = Presentation.of(view.settings, self._owner)
         values = variables(self._environ, fqrn=view.name, exported=view.settings.variables)
-        root = view.lookup(b"")
-        if root is None or not root.is_dir:
-            raise CorruptObject(f"{view.name}: the root catalogue has no root directory; tell whoever publishes it")
         with self._lock:
             index = len(self._mounted) + 1
             place = self.prefix + b"/" + fqrn
-            mount = Mount(fqrn, index, place, view, root=root, presentation=presentation, values=values)
+            mount = Mount(fqrn, index, place, view, presentation=presentation, values=values)
             self._mounted.append(mount)
         return mount
 

@@ -7,14 +7,16 @@ know how catalogues are read.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from hepwrap.digest import Digest
 from hepwrap.errors import ConfigurationError, CorruptObject, MissingObject, Unsupported
 from hepwrap.records import dataclass
 from hepwrap.settings import RepositorySettings
-from hepwrap.vfs import history
-from hepwrap.vfs.history import Tag
 from hepwrap.vfs.manifest import Manifest
+
+if TYPE_CHECKING:
+    from hepwrap.vfs.history import Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ def choose(settings: RepositorySettings, manifest: Manifest, tags: Callable[[], 
     """The root to load; `tags` is called only where a tag or a date was asked for.  ConfigurationError if not found."""
     if settings.root_hash:
         return Root(_digest(settings), None, None, "", f"--root-hash {settings.root_hash}")
+    if not is_pinned(settings):
+        return Root(manifest.root_hash, manifest.root_size, manifest.revision, "", "")
+    from hepwrap.vfs import history
+
     if settings.tag:
         return _of_tag(history.by_name(tags(), settings.tag, settings.name), f"--tag {settings.tag}")
-    if settings.date:
-        return _of_tag(history.by_date(tags(), settings.date, settings.name), f"date {settings.date}")
-    return Root(manifest.root_hash, manifest.root_size, manifest.revision, "", "")
+    return _of_tag(history.by_date(tags(), settings.date, settings.name), f"date {settings.date}")
 
 
 def gone(root: Root, name: str, error: MissingObject) -> MissingObject:

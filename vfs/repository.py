@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from hepwrap.cache.objects import ObjectRef, Objects
 from hepwrap.cache.parts import Part
@@ -29,15 +30,10 @@ from hepwrap.errors import (
 )
 from hepwrap.fetchers.fetcher import Fetcher
 from hepwrap.settings import MIB, RepositorySettings
-from hepwrap.vfs import blacklist, history, master_key, pinning
+from hepwrap.vfs import blacklist, master_key, pinning
 from hepwrap.vfs.alternative import AlternativeNames
-from hepwrap.vfs.catalog import Catalog, Nested
 from hepwrap.vfs.catalog_tree import CatalogTree
-from hepwrap.vfs.directory_rows import DirectoryRows
 from hepwrap.vfs.entry import Entry
-from hepwrap.vfs.entry_row import show
-from hepwrap.vfs.history import Tag
-from hepwrap.vfs.image import Image
 from hepwrap.vfs.manifest import Manifest, is_repository_name
 from hepwrap.vfs.master_key import MasterKey
 from hepwrap.vfs.opening import Opening, Verified
@@ -45,6 +41,12 @@ from hepwrap.vfs.pinning import Root
 from hepwrap.vfs.signature import Signatures
 from hepwrap.vfs.state import Seen, StateDirectory, Warn, check_not_back
 from hepwrap.vfs.trust import Trust, show_time
+
+if TYPE_CHECKING:
+    from hepwrap.vfs.catalog import Catalog, Nested
+    from hepwrap.vfs.directory_rows import DirectoryRows
+    from hepwrap.vfs.history import Tag
+    from hepwrap.vfs.image import Image
 
 _MAX_META_INFO = 1 * MIB
 _SERVED_COMPRESSION = ("zlib", "none")
@@ -65,6 +67,9 @@ def open_repository(
 ) -> Repository:
     """Verify the whole chain down to the root catalogue and pin it.
 
+    A root catalogue that was loaded on this machine before is read when something is first asked: what it holds is
+    known to be right, and whether it can be had once more is as with every nested catalogue.
+
     `clock` gives seconds since 1970; `warn` takes sentences for the user.  Raises UntrustedManifest, FetchFailed,
     MissingObject, Unsupported or ConfigurationError, each naming the check that failed and the object.
     """
@@ -75,9 +80,11 @@ def open_repository(
     signatures = Signatures(state.verified(name) if state else ())
     refused = blacklist.load(settings.blacklists)
     trust = Trust(name, masters, clock(), refused, settings.max_signed_bytes, signatures)
-    guard = _guard(settings, masters, state, warn)
-    verified = Opening(trust, fetcher, objects, guard).verify()
+    seen = _seen(settings, masters, state, warn)
+    verified = Opening(trust, fetcher, objects, _guard(settings, seen, state)).verify()
     repository = Repository(settings, fetcher, objects, verified, masters, clock=clock, warn=warn)
+    if seen is None or seen.root_hash != str(repository.root_hash):  # else it was loaded here before, with success
+        assert repository.tree.root
     trust.check_revision(repository.revision)
     if state is not None and not repository.root.is_pinned:
         seen = Seen(repository.revision, str(repository.root_hash), verified.manifest.timestamp)
@@ -85,14 +92,18 @@ def open_repository(
     return repository
 
 
-def _guard(
+def _seen(
     settings: RepositorySettings, masters: list[MasterKey], state: StateDirectory | None, warn: Warn
-) -> Callable[[Manifest], None]:
-    """What refuses a manifest that goes back in time; nothing does where the user asked for a revision."""
+) -> Seen | None:
+    """The newest revision that was loaded on this machine; None, too, where the user asked for a revision."""
     if state is None or pinning.is_pinned(settings):
-        return lambda _manifest: None
-    seen = state.recall(settings.name, [master.identity for master in masters], warn)
-    place = str(state.file_of(settings.name))
+        return None
+    return state.recall(settings.name, [master.identity for master in masters], warn)
+
+
+def _guard(settings: RepositorySettings, seen: Seen | None, state: StateDirectory | None) -> Callable[[Manifest], None]:
+    """What refuses a manifest that goes back in time behind what was seen."""
+    place = str(state.file_of(settings.name)) if state else ""
     return lambda manifest: check_not_back(manifest, seen, place)
 
 
@@ -122,7 +133,7 @@ class Repository:
         self._lock = threading.Lock()
         self._expiry_told = False
         self.root: Root = pinning.choose(settings, self.manifest, self.tags)
-        self.tree = CatalogTree(self._load_root(), self._load_nested)
+        self.tree = CatalogTree(self._load_root, self._load_nested)
 
     @property
     def name(self) -> str:
@@ -160,6 +171,8 @@ class Repository:
 
     def rows(self, path: bytes) -> DirectoryRows:
         """What stands in the directory `path`, hidden entries too; it must be one (nothing is asked about `path`)."""
+        from hepwrap.vfs.directory_rows import DirectoryRows
+
         return DirectoryRows(self.tree.catalog_below(path), path)
 
     def parts(self, entry: Entry) -> list[Part]:
@@ -198,6 +211,8 @@ class Repository:
 
     def tags(self) -> list[Tag]:
         """Named revisions, newest first; Unsupported where the repository publishes no history."""
+        from hepwrap.vfs import history
+
         digest = self.manifest.history
         if digest is None:
             raise pinning.without_history(self.name)
@@ -230,6 +245,8 @@ class Repository:
         self.tree.close()
 
     def _load_root(self) -> Catalog:
+        from hepwrap.vfs.catalog import Catalog
+
         what = f"root catalogue {self.root.digest} of {self.name}"
         fetcher: Fetcher = AlternativeNames(self.fetcher) if self.manifest.alternative_path else self.fetcher
         try:
@@ -245,6 +262,9 @@ class Repository:
         return root
 
     def _load_nested(self, parent: Catalog, nested: Nested) -> Catalog:
+        from hepwrap.vfs.catalog import Catalog
+        from hepwrap.vfs.entry_row import show
+
         mount = parent.offset + nested.path
         digest = nested.digest(parent.place)
         what = f"catalogue {digest} of {self.name} (for {show(mount)})"
@@ -258,6 +278,8 @@ class Repository:
         return Catalog(image, digest, prefix=nested.path, offset=parent.offset)
 
     def _image(self, fetcher: Fetcher, digest: Digest, size: int | None, what: str) -> Image:
+        from hepwrap.vfs.image import Image
+
         limit = self.settings.max_catalog_bytes
         if size is not None and size > limit:
             raise CorruptObject(f"{what} shall have {size} bytes; hepwrap takes catalogues up to {limit}")
@@ -267,6 +289,8 @@ class Repository:
             raise CorruptObject(str(error) if what in str(error) else f"{what}: {error}") from error
 
     def _show(self, path: bytes) -> str:
+        from hepwrap.vfs.entry_row import show
+
         return f"{self.name}:{show(path)}"
 
     def statistics(self) -> Mapping[str, int]:

@@ -12,13 +12,12 @@ ever (`Signatures`).  That spares a launch the library, which is a quarter of it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from binascii import Error as NotBase64
 from binascii import a2b_base64
 from collections.abc import Collection
 
+from hepwrap import hashes
 from hepwrap.records import dataclass
 from hepwrap.vfs import der
 
@@ -46,6 +45,8 @@ class RsaKey:
 
     def recovers(self, signature: bytes, wanted: bytes) -> bool:
         """True if `signature` is the type 1 block of `wanted`, made with the private half of this key."""
+        from hmac import compare_digest
+
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
@@ -55,7 +56,7 @@ class RsaKey:
             recovered = key.recover_data_from_signature(signature, PKCS1v15(), None)
         except (InvalidSignature, ValueError):
             return False
-        return hmac.compare_digest(recovered, wanted)
+        return compare_digest(recovered, wanted)
 
 
 class Signatures:
@@ -74,11 +75,11 @@ class Signatures:
 
     def signs_sha1(self, key: RsaKey, signature: bytes, text: bytes) -> bool:
         """True if `signature` is RSASSA-PKCS1-v1_5 with SHA-1 over `text` (the manifest's way)."""
-        return self._holds(key, signature, _SHA1_PREFIX + hashlib.sha1(text, usedforsecurity=False).digest())
+        return self._holds(key, signature, _SHA1_PREFIX + hashes.new("sha1", text).digest())
 
     def _holds(self, key: RsaKey, signature: bytes, wanted: bytes) -> bool:
         parts = f"{key.modulus:x}:{key.exponent:x}:{signature.hex()}:{wanted.hex()}"
-        name = hashlib.sha256(parts.encode()).hexdigest()
+        name = hashes.new("sha256", parts.encode()).hexdigest()
         if name not in self._known and not key.recovers(signature, wanted):
             return False
         self.held.append(name)

@@ -5,11 +5,11 @@ A digest is over the *stored* bytes.  Text form: 40 hex digits and, except for S
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
 
+from hepwrap import hashes
 from hepwrap.errors import CorruptObject, Unsupported
 from hepwrap.records import dataclass
 
@@ -23,20 +23,20 @@ class Algorithm:
     name: str
     suffix: str
     code: int
-    make: Callable[[bytes], Any]
+    make: Callable[[bytes | memoryview], Any]
 
 
-def _rmd160(data: bytes) -> Any:
+def _rmd160(data: bytes | memoryview) -> Any:
     """RIPEMD-160 where this machine's OpenSSL has it; policies take it away, and then the object cannot be checked."""
     try:
-        return hashlib.new("ripemd160", data, usedforsecurity=False)
+        return hashes.new("ripemd160", data)
     except ValueError:
         raise Unsupported("a RIPEMD-160 digest cannot be checked: this machine's OpenSSL does not have it") from None
 
 
-SHA1 = Algorithm("sha1", "", 0, lambda data: hashlib.sha1(data, usedforsecurity=False))
+SHA1 = Algorithm("sha1", "", 0, lambda data: hashes.new("sha1", data))
 RMD160 = Algorithm("rmd160", "-rmd160", 1, _rmd160)
-SHAKE128 = Algorithm("shake128", "-shake128", 2, hashlib.shake_128)
+SHAKE128 = Algorithm("shake128", "-shake128", 2, lambda data: hashes.new("shake_128", data))
 ALGORITHMS: dict[str, Algorithm] = {a.name: a for a in (SHA1, RMD160, SHAKE128)}
 BY_CODE: dict[int, Algorithm] = {a.code: a for a in ALGORITHMS.values()}
 BY_SUFFIX: dict[str, Algorithm] = {a.suffix: a for a in ALGORITHMS.values()}
@@ -45,11 +45,11 @@ _TEXT = re.compile(r"([0-9a-f]{40})(|-rmd160|-shake128)")
 
 
 class Hasher:
-    """Incremental digest: `update(bytes)`, then `digest()`."""
+    """Incremental digest: of `data`, then `update(bytes)`, then `digest()`."""
 
-    def __init__(self, algorithm: Algorithm) -> None:
+    def __init__(self, algorithm: Algorithm, data: bytes | memoryview = b"") -> None:
         self._algorithm = algorithm
-        self._state = algorithm.make(b"")
+        self._state = algorithm.make(data)
 
     def update(self, data: bytes | memoryview) -> None:
         """Take in more of the data."""
@@ -79,9 +79,7 @@ class Digest:
     @classmethod
     def of(cls, data: bytes | memoryview, algorithm: Algorithm = SHA1) -> Digest:
         """The digest of `data`."""
-        hasher = Hasher(algorithm)
-        hasher.update(data)
-        return hasher.digest()
+        return Hasher(algorithm, data).digest()
 
     def __str__(self) -> str:
         return self.raw.hex() + self.algorithm.suffix

@@ -200,8 +200,12 @@ class Facts:
 
 
 def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]:
-    """All counters of a launch."""
-    world = server.world
+    """All counters of a launch, zeros where nothing was ever asked."""
+    from hepwrap.cache.counters import MemoryCounters
+    from hepwrap.interpose.tally import Tally
+
+    world, index = server.made_world, server.ground.index
+    tally, files = (world.tally, world.files.counters) if world else (Tally(), MemoryCounters())
     fetch: dict[str, float] = {}
     for mount in table.mounted():
         if mount.repository is not None:
@@ -211,11 +215,11 @@ def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]
     return {
         "time": {"wall_seconds": time.monotonic() - server.started},
         "tracer": server.tracer.counters() if server.tracer else {},
-        "questions": dict(world.tally.by_call),
-        "answers": {"failures": world.tally.failures},
+        "questions": dict(tally.by_call),
+        "answers": {"failures": tally.failures},
         "fetch": {**dict.fromkeys(empty, 0), **fetch},
-        "cache": as_mapping(world.files.counters),
-        "index": {"bytes": world.index.used, "names": world.index.names},
+        "cache": as_mapping(files),
+        "index": {"bytes": index.used, "names": index.names},
         "revisions": {
             mount.name.decode(): mount.repository.revision for mount in table.mounted() if mount.repository is not None
         },

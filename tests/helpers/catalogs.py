@@ -80,7 +80,9 @@ class CatalogRepository:
         self.name = name
         self.settings = settings or RepositorySettings(name, claim_ownership=False)
         self.image = Image(image, what="the catalogue")
-        self.tree = CatalogTree(Catalog(self.image, Digest(SHA1, bytes(20))), lambda _parent, _nested: self.tree.root)
+        self.tree = CatalogTree(
+            lambda: Catalog(self.image, Digest(SHA1, bytes(20))), lambda _parent, _nested: self.tree.root
+        )
 
     @classmethod
     def of(cls, name: str, root: Directory, *edits: Edit) -> CatalogRepository:

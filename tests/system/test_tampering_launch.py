@@ -204,6 +204,27 @@ def test_a_repository_that_was_not_named_and_cannot_be_trusted_is_eio_when_touch
 # Later.
 
 
+def test_a_root_catalogue_that_was_tampered_with_since_it_was_loaded_here_is_eio_and_a_new_one_starts_nothing(
+    workshop: Workshop, unprivileged: Unprivileged
+) -> None:
+    """A revision that this machine has loaded with success is read when a path is first asked about."""
+    root = object_name(workshop.manifest["C"], "C")
+    with launching(workshop, unprivileged) as launches:
+        assert launches.run("cat", README).stdout == CONTENT
+        flip(root, 1000)(workshop)
+        done = launches.run("sh", "-c", f"echo begun; cat {README}; echo $?")
+        assert done.stdout == "begun\n1\n", done.stderr
+        assert f"cat: {README}: Input/output error\n" in done.stderr
+        ours = [line for line in done.stderr.splitlines() if line.startswith("hepwrap: ")]
+        assert len(ours) == 1, ours
+        assert "root catalogue 2cd14541" in ours[0]
+        assert "have the digest" in ours[0]
+        manifest(S="3", C=workshop.add_object(b"hello" * 300, "C"), B="1500")(workshop)
+        done = launches.run("echo", "executed")
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "not a SQLite database" in one_sentence(done.stderr)
+
+
 @pytest.fixture(params=ENGINES)
 def options(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return engine_options(request.param)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hepwrap.errors import ConfigurationError, CorruptObject, FetchFailed, UsageError
+from hepwrap.errors import ConfigurationError, FetchFailed, UsageError
 from hepwrap.settings import RepositorySettings
 from hepwrap.vfs.mounts import RETRY_SECONDS, Mount, MountTable
 from hepwrap.vfs.shown import IdMap, read_id_map
@@ -125,13 +125,17 @@ def test_a_bug_while_opening_is_not_remembered_as_a_failure() -> None:
     assert table.get(b"a.example") is not None
 
 
-def test_repository_without_a_root_is_corrupt_and_not_mounted() -> None:
+def test_a_mounted_repository_is_asked_for_its_root_once_and_when_somebody_looks() -> None:
     opener = Opener("a.example")
-    opener.known[b"a.example"].lookup = lambda path: None  # type: ignore[method-assign]
-    table = table_of(opener, b"a.example")
-    with pytest.raises(CorruptObject, match=r"a\.example"):
-        table.get(b"a.example")
-    assert table.mounted() == []
+    asked: list[bytes] = []
+    found = opener.known[b"a.example"].lookup
+    opener.known[b"a.example"].lookup = lambda path: asked.append(path) or found(path)  # type: ignore[func-returns-value, method-assign]
+    mount = table_of(opener, b"a.example").get(b"a.example")
+    assert mount is not None
+    assert asked == []
+    assert mount.root.is_dir
+    assert mount.lookup(b"") is mount.root
+    assert asked == [b""]
 
 
 def test_unknown_name_is_no_mount() -> None:
