@@ -205,7 +205,7 @@ class Executor:
         finally:
             os.close(fd)
         if loader is None or loader.universal:
-            self._world.book.execute_by(at, copy)
+            self._world.book.execute_by(at, copy, self._name(program.name))
         return self._plan(first, program, copy, question)
 
     def _host_copy(self, program: Program, question: Question) -> int:

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/user.h>
 #include "../../vfs/index/layout.h"
@@ -219,7 +220,7 @@ void questions_close(struct tracer *tracer);
 void upcall(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 
 /* inject.c: maps the runtime into a new program.  false: it cannot be served, tracer->failure says why. */
-bool inject_begin(struct tracer *tracer, struct task *task); /* at PTRACE_EVENT_EXEC */
+bool inject_begin(struct tracer *tracer, struct task *task, const struct stat *program); /* at PTRACE_EVENT_EXEC */
 /* At a seccomp stop: is it one of ours, before the program has begun? */
 bool inject_is_at(struct task *task, const struct user_regs_struct *regs);
 bool inject_stopped(struct task *task, const struct user_regs_struct *regs); /* at such a stop */
@@ -243,7 +244,7 @@ void lending_ended(struct tracer *tracer, pid_t task);
 
 void tell(struct tracer *tracer, enum telling what, pid_t who, pid_t whom);
 
-bool gains_nothing(pid_t task); /* setid.c: from its file's mode, as it would natively */
+bool gains_nothing(pid_t task, const struct stat *program); /* setid.c: from its file's mode, as it would natively */
 
 /* gift.c: a copy of a descriptor of that task, or a negative errno. */
 int gift_take(pid_t task, int fd);

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include "../../vfs/index/lookup.h"
 #include "inject.h"
 
 /* The routine.  rax: SYS_open, by its own first instruction; rdi, rsi, rdx: its arguments; r8: SYS_mmap; r10, r9, and
@@ -280,7 +281,20 @@ static bool write_below(const struct injection *in)
     return remote_write(in->owner->id, in->saved.rsp - sizeof below, &below, sizeof below) == 0;
 }
 
-bool inject_begin(struct tracer *tracer, struct task *task)
+/* What a program is called that nobody has said that of: 0, as the kernel says, unless it is one of ours.  Then it goes
+ * by the name that it was first called by, and of that the end is the task's. */
+static struct fame first_name(const struct tracer *tracer, const struct stat *program)
+{
+    const struct inode *inode =
+        find_standin(tracer->index, program->st_dev, program->st_ino, (u32)program->st_nlink, program->st_mtime);
+    uint64_t offset = inode ? LOAD(inode->link_at) : 0, base = tracer->base + IMAGE_SPAN + offset;
+    if (!offset)
+        return (struct fame){0};
+    const char *name = at(tracer->index, offset), *slash = strrchr(name, '/');
+    return (struct fame){base, slash ? base + (uint64_t)(slash + 1 - name) : base};
+}
+
+bool inject_begin(struct tracer *tracer, struct task *task, const struct stat *program)
 {
     struct injection *in = calloc(1, sizeof *in);
     inject_free(task);
@@ -289,6 +303,8 @@ bool inject_begin(struct tracer *tracer, struct task *task)
         return false;
     *in = (struct injection){.tracer = tracer, .owner = task, .fame = task->fame, .then = opened_and_mapped};
     in->window = __atomic_load_n(&tracer->index->window, __ATOMIC_ACQUIRE);
+    if (!in->fame.execfn)
+        in->fame = first_name(tracer, program);
     task->fame = (struct fame){0};
     if (ptrace(PTRACE_GETREGS, task->id, NULL, &in->saved) < 0)
         return true; /* killed */

@@ -172,6 +172,16 @@ static void let_orphans_go(struct tracer *tracer)
         go_on(parked, 0);
 }
 
+/* Its file; zeros where that cannot be seen. */
+static struct stat program_of(pid_t task)
+{
+    struct stat program = {0};
+    char name[32];
+    snprintf(name, sizeof name, "/proc/%d/exe", task);
+    (void)!stat(name, &program);
+    return program;
+}
+
 static void on_exec(struct tracer *tracer, pid_t task)
 {
     unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
@@ -183,8 +193,9 @@ static void on_exec(struct tracer *tracer, pid_t task)
         new->tells_exit = ptrace(PTRACE_SETOPTIONS, task, NULL, (void *)(options | PTRACE_O_TRACEEXIT)) == 0;
     if (task == tracer->first)
         tracer->first_unclear = false;
-    end_unless(tracer, task, new && inject_begin(tracer, new));
-    if (gains_nothing(task))
+    struct stat program = program_of(task);
+    end_unless(tracer, task, new && inject_begin(tracer, new, &program));
+    if (gains_nothing(task, &program))
         tell(tracer, TELL_SETID, task, task);
     go_on(task, 0);
     let_orphans_go(tracer);

@@ -1,6 +1,5 @@
 /* Programs that would have gained rights by their file's mode: they run without (no_new_privs), which is said once. */
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "core.h"
 
@@ -19,18 +18,17 @@ static bool is_known(pid_t id, const char *map, unsigned long number)
     return found;
 }
 
-bool gains_nothing(pid_t id)
+bool gains_nothing(pid_t id, const struct stat *program)
 {
     const mode_t group = S_ISGID | S_IXGRP; /* without the latter it is no such file (inode(7)) */
     char name[64];
-    struct stat file;
     struct statvfs mount;
-    snprintf(name, sizeof name, "/proc/%d/exe", id);
-    if (stat(name, &file) < 0 || !(file.st_mode & (S_ISUID | S_ISGID)))
+    if (!(program->st_mode & (S_ISUID | S_ISGID)))
         return false;
-    if (statvfs(name, &mount) < 0 || mount.f_flag & ST_NOSUID || !is_known(id, "uid_map", file.st_uid) ||
-        !is_known(id, "gid_map", file.st_gid))
+    snprintf(name, sizeof name, "/proc/%d/exe", id);
+    if (statvfs(name, &mount) < 0 || mount.f_flag & ST_NOSUID || !is_known(id, "uid_map", program->st_uid) ||
+        !is_known(id, "gid_map", program->st_gid))
         return false; /* nor would it natively */
-    return (file.st_mode & S_ISUID && file.st_uid != number_in_status(id, "Uid", 10)) ||
-           ((file.st_mode & group) == group && file.st_gid != number_in_status(id, "Gid", 10));
+    return (program->st_mode & S_ISUID && program->st_uid != number_in_status(id, "Uid", 10)) ||
+           ((program->st_mode & group) == group && program->st_gid != number_in_status(id, "Gid", 10));
 }

@@ -110,7 +110,7 @@ static inline __attribute__((always_inline)) long statx_fd(struct kernel_statx *
         return r;
     u64 device = ((u64)(st->dev_major & 0xfff) << 8) | (st->dev_minor & 0xff) | ((u64)(st->dev_minor & ~0xffU) << 12) |
                  ((u64)(st->dev_major & ~0xfffU) << 32);
-    if (!may_be_standin(device, st->nlink))
+    if (!may_be_standin(index_of(), device, st->nlink))
         return r;
     const struct inode *inode = st->mask & STATX_MTIME
                                     ? standing_in(device, st->ino, st->nlink, st->mtime.seconds)

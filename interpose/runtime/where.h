@@ -46,20 +46,9 @@ static inline const struct inode *inode_at(u64 target)
     return at(index_of(), TARGET_VALUE(target));
 }
 
-static inline int may_be_standin(u64 device, u32 links)
-{
-    return !links && (device == index_of()->file_device || device == index_of()->standin_device);
-}
-
-/* The virtual inode that this object of the kernel's stands for, or 0.  Identities outlive their stand-ins, and a disk
- * gives inode numbers away again: so an object counts only if it has no name and the time of modification that the
- * server gives to everything it makes (standins.py).  A file of the host has that by intent only; and among our own an
- * identity means the last that got the number, before which all others with it must be gone. */
 static inline const struct inode *standing_in(u64 device, u64 number, u32 links, i64 modified)
 {
-    if (!may_be_standin(device, links) || modified != index_of()->standin_mark)
-        return 0;
-    return find_identity(index_of(), device, number);
+    return find_standin(index_of(), device, number, links, modified);
 }
 
 /* What fstatat(dirfd, path, flags) finds: offset of a virtual inode, PLACE_HOST, or PLACE_UNKNOWN where it fails. */

@@ -16,12 +16,15 @@ from tests.helpers import tiny_elf
 from tests.helpers.faulty_repository import ENGINES, TOP, FaultyRepository, parametrised
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PYTHON, Launches, one_sentence
+from tests.helpers.programs import Pair
 from tests.helpers.unprivileged import Unprivileged
 
 #: Where the host has one of its own the kernel's success is not believed, and every exec is asked about (decision 4).
 on_a_host_without_prefix = pytest.mark.skipif(
     os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about"
 )
+
+KERNEL = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
 
 
 @pytest.fixture(params=ENGINES)
@@ -61,6 +64,18 @@ def test_a_warm_fork_and_exec_are_four_stops(served: FaultyRepository, guests: G
     assert many["others"] - few["others"] == 20 * 4
     if "--no-patch" not in served.launches.options:
         assert many["redirects"] == few["redirects"]
+
+
+@on_a_host_without_prefix
+@pytest.mark.parametrize("name", ["bin/told", "bin/told-static", "links/relative", "bin/../links/absolute"])
+def test_a_virtual_program_that_is_known_takes_no_more_stops_than_one_of_the_host(
+    pair: Pair, guests: Guests, name: str
+) -> None:
+    """What it is called goes with the call, and is right each time; before Linux 5.14 by a stop of its own."""
+    chain, program = str(guests.path("fork_chain")), f"{pair.top}/{name}"
+    few, many = (stops_of(pair.launcher, chain, str(times), program) for times in (10, 30))
+    assert many["others"] - few["others"] == 20 * (4 if KERNEL >= (5, 14) else 5)
+    assert pair.assert_same([chain, "3", f"{{top}}/{name}"]).count(b"AT_EXECFN=TOP/" + name.encode() + b"|\n") == 3
 
 
 def test_a_thread_is_two_stops(launches: Launches) -> None:

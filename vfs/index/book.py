@@ -35,6 +35,7 @@ FIRST_MOUNT_ID = 0xC5000
 
 _SEQUENCE, _DESCRIPTOR = offset("inode", "sequence"), offset("inode", "descriptor")
 _LISTING = offset("inode", "listing_at")
+_LINK = offset("inode", "link_at")
 #: Numbers of what has no inode in the index: a hash of its name, apart from all that are counted.
 _HASHED = 1 << 62
 #: Nodes kept to be found again at once.
@@ -352,8 +353,14 @@ class Book:
         """Whether the directory has a listing in the index."""
         return self._field(at, "listing_at") != 0
 
-    def execute_by(self, at: int, program: int) -> None:
-        """Say that whoever may execute the file whose inode lies at `at` executes the stand-in of `program`."""
+    def execute_by(self, at: int, program: int, name_at: int) -> None:
+        """Say that whoever may execute the file whose inode lies at `at` executes the stand-in of `program`.
+
+        The first name it is called by is what it is called wherever nothing else is said (decision 19).
+        """
+        with self.lock:
+            if not self._field(program, "link_at"):
+                self.index.store(program + _LINK, 8, name_at)
         self.index.store(at + _LISTING, 8, program)
 
     # Stand-ins.

@@ -88,6 +88,22 @@ static inline const struct inode *find_identity(const struct header *index, u64 
     }
 }
 
+static inline int may_be_standin(const struct header *index, u64 device, u32 links)
+{
+    return !links && (device == index->file_device || device == index->standin_device);
+}
+
+/* The virtual inode that this object of the kernel's stands for, or 0.  Identities outlive their stand-ins, and a disk
+ * gives inode numbers away again: so an object counts only if it has no name and the time of modification that the
+ * server gives to everything it makes (standins.py).  A file of the host has that by intent only; and among our own an
+ * identity means the last that got the number, before which all others with it must be gone. */
+static inline const struct inode *find_standin(const struct header *index, u64 device, u64 number, u32 links, i64 modified)
+{
+    if (!may_be_standin(index, device, links) || modified != index->standin_mark)
+        return 0;
+    return find_identity(index, device, number);
+}
+
 static inline u64 entry_target(const struct entry *entry, int follow)
 {
     return follow ? LOAD(entry->follow) : LOAD(entry->nofollow);
