@@ -209,6 +209,7 @@ bool is_alive(pid_t task);                                          /* not a zom
 /* The next stop of that task alone, or its end; false: it is dead, and cannot be waited for.  The end of who leads a process
  * is told once its other threads have been waited for (delay_group_leader() of the kernel), which is up to us. */
 bool wait_for(pid_t task, int *status);
+#define NO_STATUS (-1) /* where a wait status could stand: nothing came.  0 is one, of who has ended with exit code 0 */
 
 /* questions.c */
 struct question *question_new(void);
@@ -280,9 +281,9 @@ bool maps_text(pid_t task, uint64_t address, struct text *text); /* false: it is
 pid_t parked_orphan(struct tracer *tracer); /* one that nobody will announce */
 pid_t parked_cleared(struct tracer *tracer, pid_t stopped); /* after any stop: one that was not made by this task */
 
-/* patch.c: of a task in a seccomp stop, where its call returns to if the site is patched, maybe now, else 0.  *ended: a
- * wait status not 0 where the task did not survive that. */
-uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *ended);
+/* patch.c: of a task in a seccomp stop, where its call returns to if the site is patched, maybe now, else 0.  *instead: a
+ * wait status that came instead of what was waited for, which the loop has yet to handle, or NO_STATUS. */
+uint64_t patch(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, int *instead);
 /* At the event of a fork: the site at which children of that task execute is changed, for those to come. */
 void patch_for_children(struct tracer *tracer, pid_t maker);
 /* The area is gone, or was never there: its sites become again what they were, and it gets no more stubs. */
@@ -308,8 +309,8 @@ struct disposition *disposition_of(struct handlers *handlers, int signal); /* NU
 void dispositions_look(struct handlers *handlers, pid_t task); /* of a task whose past we have not seen */
 void dispositions_executed(struct handlers *handlers); /* what an exec makes of them */
 void disposition_delivered(struct tracer *tracer, pid_t task, int signal); /* its handler is about to be called */
-/* A caught rt_sigaction of SIGSEGV or SIGBUS, to its end.  *ended: as of patch(). */
-void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, bool from_runtime, int *ended);
+/* A caught rt_sigaction of SIGSEGV or SIGBUS, to its end.  *instead: as of patch(). */
+void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, bool from_runtime, int *instead);
 
 /* faults.c */
 void redirected(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs); /* regs as the trap found them */

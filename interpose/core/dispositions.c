@@ -55,19 +55,16 @@ void disposition_delivered(struct tracer *tracer, pid_t id, int signal)
         *disposition = (struct disposition){.handler = DEFAULT};
 }
 
-/* Lets a call run that cannot wait, and stops the task at its end.  0; else *ended is what came instead. */
-static int run_call(pid_t task, int *ended)
+/* Lets a call run that cannot wait, and stops the task at its end.  false: it is gone, or *instead came. */
+static bool run_call(pid_t task, int *instead)
 {
-    if (ptrace(PTRACE_SYSCALL, task, NULL, NULL) < 0)
-        return -1;
-    if (!wait_for(task, ended)) {
-        *ended = 0;
-        return -1;
-    }
-    if (!WIFSTOPPED(*ended) || *ended >> 16 || WSTOPSIG(*ended) != SYSCALL_STOP)
-        return -1;
-    *ended = 0;
-    return 0;
+    int status;
+    if (ptrace(PTRACE_SYSCALL, task, NULL, NULL) < 0 || !wait_for(task, &status))
+        return false;
+    if (WIFSTOPPED(status) && status >> 16 == 0 && WSTOPSIG(status) == SYSCALL_STOP)
+        return true;
+    *instead = status;
+    return false;
 }
 
 /* The runtime sets again what the kernel has reset (entry_x86_64.S: hepwrap_mend), unless the program was faster. */
@@ -80,18 +77,18 @@ static void on_mending(const struct disposition *now, pid_t task, struct user_re
     ptrace(PTRACE_SETREGS, task, NULL, regs);
 }
 
-void on_sigaction(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, bool from_runtime, int *ended)
+void on_sigaction(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, bool from_runtime, int *instead)
 {
     struct task *task = task_of(tracer, id);
     struct disposition *disposition = disposition_of(task ? task->handlers : NULL, (int)regs->rdi);
     struct kernel_action action;
-    *ended = 0;
+    *instead = NO_STATUS;
     if (from_runtime)
         on_mending(disposition, id, regs);
     else if (disposition && regs->r10 == KERNEL_MASK_BYTES &&
              remote_read(id, regs->rsi, &action, sizeof action) == sizeof action) {
         bool alone = task->handlers->sharers == 1; /* then nothing comes between, and what could be read is set */
-        if (!alone && (run_call(id, ended) < 0 || ptrace(PTRACE_GETREGS, id, NULL, regs) < 0))
+        if (!alone && (!run_call(id, instead) || ptrace(PTRACE_GETREGS, id, NULL, regs) < 0))
             return;
         int64_t result = alone ? 0 : (int64_t)regs->rax;
         if (result == 0 || result == -EFAULT) /* EFAULT: it is set, only the old one could not be stored */

@@ -53,10 +53,10 @@ static void on_wait(struct tracer *tracer, pid_t task, int status);
 /* The caught call goes into the runtime: number and arguments stay, rcx is the way back, the call itself is skipped. */
 static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
 {
-    int ended;
-    uint64_t back = patch(tracer, task, regs, &ended);
-    if (ended) {
-        on_wait(tracer, task, ended);
+    int instead;
+    uint64_t back = patch(tracer, task, regs, &instead);
+    if (instead != NO_STATUS) {
+        on_wait(tracer, task, instead);
         return;
     }
     if (!back)
@@ -144,10 +144,10 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         return;
     }
     if (regs.orig_rax == SYS_rt_sigaction) {
-        int ended;
-        on_sigaction(tracer, task, &regs, in_runtime(tracer, regs.rip), &ended);
-        if (ended)
-            on_wait(tracer, task, ended);
+        int instead;
+        on_sigaction(tracer, task, &regs, in_runtime(tracer, regs.rip), &instead);
+        if (instead != NO_STATUS)
+            on_wait(tracer, task, instead);
         return;
     }
     if (is_only_watched(tracer, &regs)) {

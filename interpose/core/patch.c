@@ -164,11 +164,11 @@ void patch_for_children(struct tracer *tracer, pid_t id)
     change(&p, site);
 }
 
-uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, int *ended)
+uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, int *instead)
 {
     struct task *task = task_of(tracer, id);
     uint64_t at = regs->rip - SYSCALL_BYTES;
-    *ended = 0;
+    *instead = NO_STATUS;
     if (!tracer->patching || !task || !task->space)
         return 0;
     if ((regs->orig_rax == SYS_execve || regs->orig_rax == SYS_execveat) && task->space->sharers == 1 &&
@@ -177,7 +177,7 @@ uint64_t patch(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, i
         tell_maker(tracer, task, at);
         return 0; /* what would be changed is about to be gone */
     }
-    struct patching p = {tracer, task->space, id, regs, ended};
+    struct patching p = {tracer, task->space, id, regs, instead};
     struct site *site = find_site(task->space, at);
     if (site && !site->stub)
         return 0;

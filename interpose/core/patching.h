@@ -8,7 +8,7 @@ struct patching {
     struct space *space;
     pid_t task;
     struct user_regs_struct *regs; /* of the caught call */
-    int *ended;                    /* wait status, where the task did not survive a call made for it; NULL: none can be made */
+    int *instead;                  /* as of patch(); NULL: no call can be made in place of the caught one */
 };
 
 /* Of the jump. */

@@ -10,7 +10,7 @@
 #define LIBRARIES 0x700000000000UL /* the kernel itself puts a new mapping near to those */
 #define BELOW_PROGRAM 0x1000000UL
 
-/* A call in the task, in place of the caught one; its result or -ESRCH. */
+/* A call in the task, in place of the caught one; its result, or -ESRCH: it is gone, or *p->instead came. */
 static int64_t call_instead(struct patching *p, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     struct user_regs_struct regs = *p->regs;
@@ -27,7 +27,7 @@ static int64_t call_instead(struct patching *p, uint64_t number, uint64_t a, uin
         return -ESRCH;
     if (WIFSTOPPED(status) && status >> 16 == 0 && ptrace(PTRACE_GETREGS, p->task, NULL, &regs) == 0)
         return (int64_t)regs.rax;
-    *p->ended = status;
+    *p->instead = status;
     return -ESRCH;
 }
 
@@ -54,7 +54,7 @@ static void use_area(const struct patching *p, uint64_t at, uint64_t site)
 static bool new_area(struct patching *p, uint64_t site)
 {
     uint64_t wish = wish_for(site), below = p->space->area_count * (uint64_t)AREA_BYTES;
-    if (p->space->area_count == AREA_LIMIT || !p->ended)
+    if (p->space->area_count == AREA_LIMIT || !p->instead)
         return false;
     int64_t at = call_instead(p, SYS_mmap, wish > 2 * below ? wish - below : wish, AREA_BYTES, PROT_READ | PROT_EXEC,
                               MAP_PRIVATE | MAP_ANONYMOUS);

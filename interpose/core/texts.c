@@ -61,7 +61,7 @@ static void change_others(struct patching *p, struct known_code *code, const str
     }
     long got = read_sites(p->task, chosen, count, where->start, now);
     struct patching others = *p;
-    others.ended = NULL; /* the one call that can be made instead of the caught one may have been */
+    others.instead = NULL; /* the one call that can be made instead of the caught one may have been */
     for (long i = 0; i < got; i++)
         chosen[i]->caught += change_known(&others, chosen[i], where->start + (uint64_t)chosen[i]->distance, now[i]);
 }
