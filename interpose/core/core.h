@@ -147,6 +147,7 @@ struct task {
 struct loan {
     enum { WANTED, LENT, RETURNING } state;
     pid_t holder;               /* the thread that is its tracer */
+    uint64_t started;           /* start time of the task, which tells it from another with its number */
     long request;               /* PTRACE_ATTACH or PTRACE_SEIZE; 0: another way */
     bool was_stopped;           /* by a signal, with its process */
     bool held;                  /* in the runtime, and what follows is not in its registers */
@@ -204,6 +205,9 @@ long remote_read(pid_t task, uint64_t address, void *to, size_t bytes);
 int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes); /* also where the task may not write */
 int remote_write(pid_t task, uint64_t address, const void *from, size_t bytes); /* cheaper, where it may */
 uint64_t number_in_status(pid_t task, const char *field, int base); /* of /proc/PID/status; 0 where there is none */
+#define STAT_START_TIME 22 /* fields of /proc/PID/stat (proc_pid_stat(5)): in ticks (10 ms) since the boot */
+#define STAT_START_OF_STACK 28
+uint64_t number_in_stat(pid_t task, int field);                     /* 0 where there is none, or it is hidden */
 char state_of(pid_t task);                                          /* as ps(1) shows it; 'X' where there is none */
 bool is_alive(pid_t task);                                          /* not a zombie, either */
 /* The next stop of that task alone, or its end; false: it is dead, and cannot be waited for.  The end of who leads a process
@@ -235,7 +239,7 @@ void wanders(struct tracer *tracer, pid_t task, uint64_t number); /* is about to
 
 bool has_our_numbers(pid_t task); /* does a number mean to it what it means to us? */
 
-/* lending.c */
+/* lending.c, and handover.c below it */
 /* A call of ptrace, at its stop: true, and the task stays as it is, or has gone on; false: go on with these registers. */
 bool lending_call(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 bool lending_stopped(struct tracer *tracer, pid_t task, bool by_group); /* PTRACE_EVENT_STOP: true, that was for lending it */

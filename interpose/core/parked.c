@@ -9,29 +9,13 @@
  *     else the thread that it is a child of           is told to stop: the event of making it would come first
  */
 #include <stdio.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include "core.h"
 
-#define FIELD_START_OF_STACK 28 /* of /proc/PID/stat (proc(5)): differs from image to image, a fork keeps it */
-
-/* 0: it cannot be read, which is the same for both that are compared. */
+/* Differs from image to image, a fork keeps it.  0: it is hidden, which is the same for both that are compared. */
 static uint64_t image_of(pid_t task)
 {
-    char name[64], text[1024];
-    unsigned long start = 0;
-    snprintf(name, sizeof name, "/proc/%d/stat", task);
-    FILE *file = fopen(name, "re");
-    if (!file)
-        return 0;
-    text[fread(text, 1, sizeof text - 1, file)] = 0;
-    fclose(file);
-    char *at = strrchr(text, ')'); /* the end of field 2, which may hold anything */
-    for (int field = 2; at && field < FIELD_START_OF_STACK; field++)
-        at = strchr(at + 1, ' ');
-    if (at)
-        sscanf(at, " %lu", &start);
-    return start;
+    return number_in_stat(task, STAT_START_OF_STACK);
 }
 
 static bool is_child_of(const struct task *child, pid_t process, pid_t thread)

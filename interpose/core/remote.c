@@ -10,6 +10,7 @@
 #include "core.h"
 
 #define PAGE 4096UL
+#define STAT_TEXT 1024 /* bytes of /proc/PID/stat: 52 numbers and a name */
 #define POLLS 50  /* some 20 us, in which most calls are made */
 #define PAUSE 50  /* microseconds between later looks */
 
@@ -105,17 +106,31 @@ uint64_t number_in_status(pid_t task, const char *field, int base)
     return found;
 }
 
-char state_of(pid_t task)
+/* A field of /proc/PID/stat, the third or a later one: the name before them may hold anything.  The text is the caller's. */
+static const char *field_of_stat(pid_t task, int field, char (*text)[STAT_TEXT])
 {
-    char text[128];
-    snprintf(text, sizeof text, "/proc/%d/stat", task);
-    FILE *file = fopen(text, "re");
-    size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    snprintf(*text, sizeof *text, "/proc/%d/stat", task);
+    FILE *file = fopen(*text, "re");
+    size_t got = file ? fread(*text, 1, sizeof *text - 1, file) : 0;
     if (file)
         fclose(file);
-    text[got] = '\0';
-    const char *end = strrchr(text, ')'); /* of the name, which may hold anything (proc(5)) */
-    return end && end[1] && end[2] ? end[2] : 'X';
+    (*text)[got] = '\0';
+    const char *at = strrchr(*text, ')'); /* the end of the second */
+    for (int i = 2; at && i < field; i++)
+        at = strchr(at + 1, ' ');
+    return at ? at + 1 : "";
+}
+
+uint64_t number_in_stat(pid_t task, int field)
+{
+    char text[STAT_TEXT];
+    return strtoull(field_of_stat(task, field, &text), NULL, 10);
+}
+
+char state_of(pid_t task)
+{
+    char text[STAT_TEXT], state = *field_of_stat(task, 3, &text);
+    return state ? state : 'X';
 }
 
 bool is_alive(pid_t task)

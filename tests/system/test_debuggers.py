@@ -65,6 +65,14 @@ def attached(here: Launches, guests: Guests, *words: str) -> list[str]:
     return [str(guests.path("attached")), *words, str(ROUNDS)]
 
 
+def own_numbers(here: Launches) -> tuple[str, ...]:
+    """What makes a pid namespace of its own."""
+    words = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+    if here.native(*words, "true").returncode != 0:
+        needs.lacking("unshare may not make namespaces here")
+    return words
+
+
 def test_threads_at_work_are_attached_to_and_let_go_and_see_nothing_wrong(
     here: Launches, guests: Guests, published: Published
 ) -> None:
@@ -147,10 +155,7 @@ def test_valgrind_just_works(here: Launches, tool: str) -> None:
 
 def test_attaching_from_another_pid_namespace_is_refused_in_one_sentence(here: Launches, gdb: str) -> None:
     script = f"sleep 30 & {gdb} -nx -q -batch -p $! -ex bt; kill $!"
-    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "sh", "-c", script]
-    if here.native("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true").returncode != 0:
-        needs.lacking("unshare may not make namespaces here")
-    done = here.run(*words)
+    done = here.run(*own_numbers(here), "sh", "-c", script)
     ours = [line for line in done.stderr.splitlines() if line.startswith("hepwrap: ")]
     assert len(ours) == 1, done.stderr
     assert "is in a pid namespace of its own" in ours[0]
@@ -161,3 +166,16 @@ def test_who_is_killed_while_it_attaches_or_is_attached_to_ends(here: Launches, 
     """Who leads a process cannot be waited for before its other threads are (delay_group_leader() of the kernel)."""
     done = here.run(guests.path("killed_meanwhile"), victim, "100")
     assert (done.stdout, done.stderr, done.returncode) == ("ended 200\n", "", 0)
+
+
+def test_a_stranger_with_the_number_of_what_was_lent_is_left_alone(here: Launches, guests: Guests) -> None:
+    """The debugger has waited for its end, which we are not told; natively, too, nobody touches who gets the number."""
+    guest = str(guests.path("number_again"))
+    before = own_numbers(here)
+    script = f"{guest} borrow; cat "
+    native = here.native(*before, guest, "take", "sh", "-c", script + "/proc/sys/kernel/ostype")
+    done = here.native(*before, guest, "take", *here.typed_words("sh", "-c", f"{script} {TOP}/file"))
+    assert native.stdout == ("has the number: 0\nLinux\nthe command ended with 0, who has the number is there\n"), (
+        native.stderr
+    )
+    assert (done.stdout, done.stderr) == (native.stdout.replace("Linux", "content"), "")
