@@ -196,6 +196,11 @@ struct tracer {
     uint64_t slots_used;
 };
 
+static inline bool in_runtime(const struct tracer *tracer, uint64_t address)
+{
+    return address >= tracer->base && address < tracer->base + tracer->head->size;
+}
+
 /* filter.c */
 int install_filter(uint64_t base, uint64_t image_bytes);
 
@@ -313,8 +318,7 @@ struct disposition *disposition_of(struct handlers *handlers, int signal); /* NU
 void dispositions_look(struct handlers *handlers, pid_t task); /* of a task whose past we have not seen */
 void dispositions_executed(struct handlers *handlers); /* what an exec makes of them */
 void disposition_delivered(struct tracer *tracer, pid_t task, int signal); /* its handler is about to be called */
-/* A caught rt_sigaction of SIGSEGV or SIGBUS, to its end.  *instead: as of patch(). */
-void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *regs, bool from_runtime, int *instead);
+void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *regs); /* a caught one, to its end */
 
 /* faults.c */
 void redirected(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs); /* regs as the trap found them */
@@ -322,10 +326,13 @@ void signal_passed(struct tracer *tracer, pid_t task); /* any signal, before it 
 #define SENT_BY_SOMEBODY(code) ((code) <= 0) /* si_code: kill, tgkill, sigqueue ... (sigaction(2)) */
 bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal); /* true: it was one, and the task goes on */
 
+/* calls.c: at the seccomp stop of a call that is the program's own, or the runtime's. */
+void call_caught(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);
 bool loop_seize(struct tracer *tracer, pid_t task);
-void loop_handle(struct tracer *tracer, pid_t task, int status);
+void loop_handle(struct tracer *tracer, pid_t task, int status); /* what a wait has brought */
 void tracer_run(struct tracer *tracer);
 
 #endif

@@ -55,15 +55,15 @@ void disposition_delivered(struct tracer *tracer, pid_t id, int signal)
         *disposition = (struct disposition){.handler = DEFAULT};
 }
 
-/* Lets a call run that cannot wait, and stops the task at its end.  false: it is gone, or *instead came. */
-static bool run_call(pid_t task, int *instead)
+/* Lets a call run that cannot wait, and stops the task at its end.  false: it is gone, or something else came. */
+static bool run_call(struct tracer *tracer, pid_t task)
 {
     int status;
     if (ptrace(PTRACE_SYSCALL, task, NULL, NULL) < 0 || !wait_for(task, &status))
         return false;
     if (WIFSTOPPED(status) && status >> 16 == 0 && WSTOPSIG(status) == SYSCALL_STOP)
         return true;
-    *instead = status;
+    loop_handle(tracer, task, status);
     return false;
 }
 
@@ -77,18 +77,17 @@ static void on_mending(const struct disposition *now, pid_t task, struct user_re
     ptrace(PTRACE_SETREGS, task, NULL, regs);
 }
 
-void on_sigaction(struct tracer *tracer, pid_t id, struct user_regs_struct *regs, bool from_runtime, int *instead)
+void on_sigaction(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)
 {
     struct task *task = task_of(tracer, id);
     struct disposition *disposition = disposition_of(task ? task->handlers : NULL, (int)regs->rdi);
     struct kernel_action action;
-    *instead = NO_STATUS;
-    if (from_runtime)
+    if (in_runtime(tracer, regs->rip))
         on_mending(disposition, id, regs);
     else if (disposition && regs->r10 == KERNEL_MASK_BYTES &&
              remote_read(id, regs->rsi, &action, sizeof action) == sizeof action) {
         bool alone = task->handlers->sharers == 1; /* then nothing comes between, and what could be read is set */
-        if (!alone && (!run_call(id, instead) || ptrace(PTRACE_GETREGS, id, NULL, regs) < 0))
+        if (!alone && (!run_call(tracer, id) || ptrace(PTRACE_GETREGS, id, NULL, regs) < 0))
             return;
         int64_t result = alone ? 0 : (int64_t)regs->rax;
         if (result == 0 || result == -EFAULT) /* EFAULT: it is set, only the old one could not be stored */

@@ -22,7 +22,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { ALLOW, CATCH, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER, REQUEST, LISTENER };
+enum action { CATCH, ALLOW, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER, REQUEST, LISTENER };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -38,41 +38,19 @@ static void emit(struct code *code, uint16_t op, uint8_t yes, uint8_t no, uint32
 #define SKIP_UNLESS(code, test, value, count) emit(code, BPF_JMP | (test) | BPF_K, 0, count, value)
 #define SKIP_IF(code, test, value, count) emit(code, BPF_JMP | (test) | BPF_K, count, 0, value)
 
-static enum action of_tracer(uint32_t number)
-{
-    switch (number) {
-    case SYS_clone:
-        return CLONE;
-    case SYS_rt_sigaction:
-        return SIGNAL;
-    case SYS_ptrace:
-        return CATCH;
-    case SYS_seccomp:
-        return LISTENER;
-    default:
-        return KEEP;
-    }
-}
+/* By treatment; what is not here is about paths or descriptors. */
+static const enum action by_treatment[HANDLER_COUNT] = {
+    [DO_nothing] = ALLOW, [DO_pass] = ALLOW, [DO_enosys] = REFUSE, [DO_keep] = KEEP,
+    [DO_mounts] = WANDER, [DO_wander] = WANDER, [DO_unshare] = WANDER, [DO_clone] = CLONE,
+    [DO_rt_sigaction] = SIGNAL, [DO_seccomp] = LISTENER,
+};
 
 static enum action action_of(uint32_t number)
 {
     const struct row *row = row_of(number);
     if (!row)
         return ALLOW;
-    switch (row->handler) {
-    case DO_nothing:
-    case DO_pass:
-        return ALLOW;
-    case DO_enosys:
-        return REFUSE;
-    case DO_tracer:
-        return of_tracer(number);
-    case DO_wander:
-    case DO_mounts:
-        return WANDER;
-    default:
-        return number == SYS_open ? OPEN : number == SYS_ioctl ? REQUEST : CATCH;
-    }
+    return number == SYS_open ? OPEN : number == SYS_ioctl ? REQUEST : by_treatment[row->handler];
 }
 
 /* What to do once the number is known; every branch returns. */

@@ -1,6 +1,5 @@
-/* The loop: one stop after the other.  Follows tasks, redirects caught calls, lets signals and job control through. */
+/* The loop: one stop after the other.  Follows tasks, lets signals and job control through. */
 #include <errno.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "../runtime/rows.h"
 #include "core.h"
 
 #define POLLS 50 /* some 20 us */
@@ -43,33 +41,6 @@ static void go_on(pid_t task, int signal)
     ptrace(PTRACE_CONT, task, NULL, (void *)(long)signal);
 }
 
-static bool in_runtime(const struct tracer *tracer, uint64_t address)
-{
-    return address >= tracer->base && address < tracer->base + tracer->head->size;
-}
-
-static void on_wait(struct tracer *tracer, pid_t task, int status);
-
-/* The caught call goes into the runtime: number and arguments stay, rcx is the way back, the call itself is skipped. */
-static void redirect(struct tracer *tracer, pid_t task, struct user_regs_struct *regs)
-{
-    int instead;
-    uint64_t back = patch(tracer, task, regs, &instead);
-    if (instead != NO_STATUS) {
-        on_wait(tracer, task, instead);
-        return;
-    }
-    if (!back)
-        redirected(tracer, task, regs);
-    regs->rcx = back ? back : regs->rip;
-    regs->rax = regs->orig_rax;
-    regs->orig_rax = (uint64_t)-1;
-    regs->rip = tracer->base + tracer->head->entry;
-    tracer->counters.redirects++;
-    ptrace(PTRACE_SETREGS, task, NULL, regs);
-    go_on(task, 0);
-}
-
 /* A job never runs on half a world: where the new program cannot be served it ends before it begins. */
 static void end_unless(struct tracer *tracer, pid_t task, bool served)
 {
@@ -77,35 +48,6 @@ static void end_unless(struct tracer *tracer, pid_t task, bool served)
         return;
     tracer->counters.lost++;
     syscall(SYS_tgkill, task, task, SIGKILL); /* nobody else's number: it executes, so it leads, and we have not waited for it */
-}
-
-static void skip_call(struct user_regs_struct *regs, int64_t result)
-{
-    regs->orig_rax = (uint64_t)-1;
-    regs->rax = (uint64_t)result;
-}
-
-/* A call that the kernel shall make as it is: those with a path have been to the runtime before. */
-static bool is_only_watched(const struct tracer *tracer, const struct user_regs_struct *regs)
-{
-    const struct row *row = row_of(regs->orig_rax);
-    return row && (row->handler == DO_wander || (row->handler == DO_mounts && in_runtime(tracer, regs->rip)));
-}
-
-/* Does this call take a task to where a name, as /proc/<server>/fd, may mean another thing? */
-static bool leaves_home(const struct tracer *tracer, const struct user_regs_struct *regs)
-{
-    if (regs->orig_rax == SYS_clone || regs->orig_rax == SYS_unshare)
-        return regs->rdi & (CLONE_NEWNS | CLONE_NEWPID);
-    return is_only_watched(tracer, regs);
-}
-
-/* Does this call part a working directory from the memory and the process id that it went with (decision 24)? */
-static bool parts_directory(const struct user_regs_struct *regs)
-{
-    uint64_t shared = regs->rdi & (CLONE_FS | CLONE_THREAD);
-    return regs->orig_rax == SYS_clone ? shared == CLONE_FS || shared == CLONE_THREAD
-                                       : regs->orig_rax == SYS_unshare || regs->orig_rax == SYS_setns;
 }
 
 static void on_seccomp(struct tracer *tracer, pid_t task)
@@ -119,51 +61,7 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
         go_on(task, 0);
         return;
     }
-    if (leaves_home(tracer, &regs)) /* said before the call is made */
-        wanders(tracer, task, regs.orig_rax);
-    if (parts_directory(&regs))
-        __atomic_or_fetch(&tracer->index->flags, HEADER_PARTED, __ATOMIC_RELEASE); /* nobody takes it back */
-    if (regs.orig_rax == SYS_clone) {
-        regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
-        ptrace(PTRACE_SETREGS, task, NULL, &regs);
-        go_on(task, 0);
-        return;
-    }
-    if (regs.orig_rax == SYS_seccomp) { /* what a listener lets go on no tracer sees: the kernel alone would answer */
-        tell(tracer, TELL_LISTENER, task, task);
-        skip_call(&regs, -EBUSY);
-        ptrace(PTRACE_SETREGS, task, NULL, &regs);
-        go_on(task, 0);
-        return;
-    }
-    if (regs.orig_rax == SYS_ptrace) {
-        if (lending_call(tracer, task, &regs))
-            return;
-        ptrace(PTRACE_SETREGS, task, NULL, &regs);
-        go_on(task, 0);
-        return;
-    }
-    if (regs.orig_rax == SYS_rt_sigaction) {
-        int instead;
-        on_sigaction(tracer, task, &regs, in_runtime(tracer, regs.rip), &instead);
-        if (instead != NO_STATUS)
-            on_wait(tracer, task, instead);
-        return;
-    }
-    if (is_only_watched(tracer, &regs)) {
-        go_on(task, 0);
-        return;
-    }
-    if (regs.orig_rax != UPCALL_NUMBER && !in_runtime(tracer, regs.rip)) {
-        redirect(tracer, task, &regs);
-        return;
-    }
-    if (regs.orig_rax == UPCALL_NUMBER && in_runtime(tracer, regs.rip))
-        upcall(tracer, task, &regs);
-    else
-        skip_call(&regs, -ENOSYS); /* also what a filter of the program's own wants a tracer for: there is none */
-    ptrace(PTRACE_SETREGS, task, NULL, &regs);
-    go_on(task, 0);
+    call_caught(tracer, task, &regs);
 }
 
 static void let_orphans_go(struct tracer *tracer)
@@ -323,7 +221,7 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
     go_on(task, signal);
 }
 
-static void on_wait(struct tracer *tracer, pid_t task, int status)
+void loop_handle(struct tracer *tracer, pid_t task, int status)
 {
     if (WIFSTOPPED(status)) {
         on_stop(tracer, task, status);
@@ -333,11 +231,6 @@ static void on_wait(struct tracer *tracer, pid_t task, int status)
     }
     for (pid_t parked; (parked = parked_cleared(tracer, task)) != 0;)
         go_on(parked, 0);
-}
-
-void loop_handle(struct tracer *tracer, pid_t task, int status)
-{
-    on_wait(tracer, task, status);
 }
 
 /* The next one, and where it is the first process's end what is to be said then: its parent hears of it once we have. */
@@ -374,7 +267,7 @@ void tracer_run(struct tracer *tracer)
             continue;
         if (task < 0)
             break; /* ECHILD: the last one is gone */
-        on_wait(tracer, task, status);
+        loop_handle(tracer, task, status);
     }
     tasks_free(tracer);
     questions_close(tracer);

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hepwrap.interpose import _core
 from tests.helpers.disassembly import Instruction, instructions, occurrences
+from tests.helpers.syscall_rows import read_rows
 
 #: From interpose/core/sites.h and patch.c, in bytes.
 CALL, JUMP, LOOK_BEFORE, LOOK_BEHIND, STACK_WORDS, CACHE_LINE = 2, 5, 33, 6, 16, 64
@@ -78,9 +79,7 @@ class Site:
 
 
 #: Numbers of the calls that the filter sends to the tracer and the runtime.
-CAUGHT = {
-    number: name for name, number, treatment, _, _ in _core.rows() if treatment not in ("pass", "enosys", "tracer")
-}
+CAUGHT = {row.x86_64: row.name for row in read_rows().values() if row.is_served}
 
 
 @dataclass

@@ -60,6 +60,8 @@ FAMILIES = (
     ("open_tree", "open_tree"), ("open", "open"), ("creat", "open"), ("getdents", "getdents"), ("getcwd", "getcwd"),
     ("chdir", "chdir"), ("fchdir", "chdir"), ("statfs", "statfs"), ("fstatfs", "statfs"), ("access", "access"),
     ("faccessat", "access"), ("readlink", "readlink"), ("exec", "exec"),
+    ("clone", "tracer"), ("rt_sigaction", "tracer"), ("ptrace", "tracer"), ("seccomp", "tracer"), ("keep", "tracer"),
+    ("unshare", "wander"),
 )  # fmt: skip
 
 

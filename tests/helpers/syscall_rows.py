@@ -23,6 +23,11 @@ class Row:
     kinds: tuple[str, ...]
     note: str
 
+    @property
+    def is_served(self) -> bool:
+        """Whether it comes to the runtime; what does not says in a note why."""
+        return not self.note
+
 
 def lines(text: str | None = None) -> list[str]:
     """Lines of the file that are neither empty nor comment."""

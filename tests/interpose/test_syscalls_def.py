@@ -16,22 +16,9 @@ from tests.helpers.syscall_rows import DEFINITIONS, Row, header_numbers, read_ro
 KINDS = frozenset(
     ["DIRFD", "PATH", "FD", "FLAGS", "MODE", "BUF", "SIZE", "PTR", "INT", "ARGV", "ENVP", "STRING", "SOURCE", "_"]
 )
-#: Treatments that need no handler of their own.
-COMMON = frozenset(
-    [
-        "entry",
-        "address",
-        "refused",
-        "mounts",
-        "write1",
-        "write2",
-        "fwrite",
-        "standin",
-        "enosys",
-        "tracer",
-        "wander",
-        "pass",
-    ]
+#: Treatments of calls that the kernel, the filter or the tracer answers.
+NEVER_IN_RUNTIME = frozenset(
+    ["pass", "enosys", "keep", "wander", "unshare", "clone", "rt_sigaction", "ptrace", "seccomp"]
 )
 #: Named after names of queues and keys, which are no files.
 NOT_FILES = frozenset({"mq_open", "mq_unlink"})
@@ -55,7 +42,7 @@ def test_used_arguments_stand_before_unused_ones(rows: dict[str, Row]) -> None:
 
 def test_a_row_that_is_not_served_says_why(rows: dict[str, Row]) -> None:
     for row in rows.values():
-        assert bool(row.note) == (row.treatment in {"pass", "enosys", "tracer", "wander"}), row
+        assert row.is_served == (row.treatment not in NEVER_IN_RUNTIME), row
 
 
 def test_a_directory_descriptor_stands_directly_before_its_path(rows: dict[str, Row]) -> None:
