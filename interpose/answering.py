@@ -13,9 +13,10 @@ from hepwrap.cache.refusal import no_room
 from hepwrap.errnos import errno_of
 from hepwrap.errors import HepwrapError, PathError
 from hepwrap.interpose import _core
-from hepwrap.interpose.answers import HANDLERS, Answer, on_unknown
+from hepwrap.interpose.answers import HANDLERS, on_unknown
 from hepwrap.interpose.executing import Executor, refused
 from hepwrap.interpose.handing import give, show
+from hepwrap.interpose.lookup import Answer
 from hepwrap.interpose.question import REASON_GIVE, REASON_SHOW, Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.index import _index

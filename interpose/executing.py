@@ -17,12 +17,13 @@ from hepwrap.cache.refusal import reraise_lack
 from hepwrap.errnos import errno_of
 from hepwrap.errors import Denied, HepwrapError, NotFound, PathError, TooManyLinks
 from hepwrap.interpose import elf
-from hepwrap.interpose.answers import NATIVE, Answer, Way, remember, remember_error
 from hepwrap.interpose.copies import Changing, Copies
 from hepwrap.interpose.firstline import HEAD_BYTES, MARK, parse_first_line
+from hepwrap.interpose.lookup import NATIVE, Answer, remember, remember_error
 from hepwrap.interpose.plans import AskedAnew, Plans
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of
+from hepwrap.interpose.way import Way
 from hepwrap.interpose.world import World
 from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
@@ -108,7 +109,7 @@ class Executor:
 
     def _find(self, question: Question) -> Program | None:
         """The file that was named, by path or by a descriptor."""
-        way = Way(self._world, question, question.path, question.base, question.start)
+        way = Way.of(self._world, question)
         flags = question.arguments[4] if question.number == EXECVEAT else 0
         name = question.path or b""
         if not name and not flags & AT_EMPTY_PATH:

@@ -19,7 +19,7 @@ from hepwrap.cache import sealed
 from hepwrap.cache.refusal import reraise_lack
 from hepwrap.errors import StaleHandle
 from hepwrap.interpose import tables
-from hepwrap.interpose.answers import Answer
+from hepwrap.interpose.lookup import Answer
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.world import World
 from hepwrap.vfs.binds import is_at_or_below
@@ -86,7 +86,7 @@ def show_mappings(world: World, text: bytes) -> bytes:
         at = world.index.whose(device, inode)
         if not at or os.fsencode(world.name_of(at))[: sealed.NAME_BYTES] != name:
             return None
-        return tables.Mapped(world.book.path_of(at), world.book.device_of(at), world.book.number_of(at))
+        return world.book.path_of(at), world.book.device_of(at), world.book.number_of(at)
 
     return tables.mappings(text, find)
 

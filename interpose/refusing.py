@@ -10,9 +10,14 @@ import errno
 import stat
 from collections.abc import Callable
 
+from hepwrap.errors import PathError
+from hepwrap.interpose.lookup import MISSING, Answer, Found, look_up, on_object
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.task import credentials_of, has_capability
+from hepwrap.interpose.way import Way
 from hepwrap.interpose.world import World
+from hepwrap.vfs.index import _index
+from hepwrap.vfs.index.layout import target_errno
 from hepwrap.vfs.permissions import X_OK, access
 from hepwrap.vfs.resolve import Node, text
 
@@ -100,6 +105,30 @@ _RULES: dict[int, Callable[[World, Question, Node], int]] = {
 }  # fmt: skip
 
 
-def refusal(world: World, question: Question, node: Node) -> int:
+@on_object(seen_only=True)
+def on_refused(world: World, question: Question, found: Found) -> Answer:
     """The errno of a call on a virtual path that is there; PathError where the caller may not even ask."""
-    return _RULES[question.number](world, question, node)
+    return target_errno(_RULES[question.number](world, question, found.node)), None
+
+
+def on_mounts(world: World, question: Question) -> Answer:
+    """As on_refused; the source of a bind mount is looked at too: the kernel must not find another thing there."""
+    source = source_of(world, question) if is_bind(question) else None
+    if source is None:
+        return on_refused(world, question)
+    found = look_up(world, question, seen_only=True)
+    if isinstance(found, Found):
+        return target_errno(mount_point(world, question, found.node)), None
+    shown_elsewhere(world, question, source)
+    return found if found[0] >> _index.TARGET_SHIFT == _index.TARGET_ERRNO else (MISSING, None)
+
+
+def source_of(world: World, question: Question) -> Node | None:
+    """What a bind mount would show elsewhere, where that is virtual."""
+    if not question.second_path:
+        return None
+    try:
+        found = Way(world, question, question.second_path, question.second_base, question.start).resolve(True)
+    except PathError:
+        return None
+    return found.target if found is not None and isinstance(found.target, Node) else None

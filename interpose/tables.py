@@ -21,14 +21,8 @@ _POLICY = re.compile(rb"file=/memfd:(.*)\\040\(deleted\)")
 _WIDTH = 72
 _OPTIONS = b"ro,nosuid,nodev,relatime"
 
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """What a mapping of a memory file is shown as."""
-
-    path: bytes
-    device: int
-    inode: int
+#: What a mapping of a memory file is shown as: path, device, inode.
+Mapped = tuple[bytes, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +44,9 @@ def mappings(text: bytes, find: Callable[[int, int, bytes], Mapped | None]) -> b
         found = match and find(os.makedev(int(match[2], 16), int(match[3], 16)), int(match[4]), unescaped(match[5]))
         if not match or not found:
             return line
-        device = b"%02x:%02x" % (os.major(found.device), os.minor(found.device))
-        head = b"%s %s %d" % (match[1], device, found.inode)
-        return head.ljust(_WIDTH) + b" " + found.path.replace(b"\n", rb"\012")
+        path, device, inode = found
+        head = b"%s %02x:%02x %d" % (match[1], os.major(device), os.minor(device), inode)
+        return head.ljust(_WIDTH) + b" " + path.replace(b"\n", rb"\012")
 
     return b"\n".join(map(shown, text.split(b"\n")))
 

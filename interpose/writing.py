@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Protocol
 
 from hepwrap.errnos import errno_of
 from hepwrap.errors import NotFound, PathError
+from hepwrap.interpose.lookup import NATIVE, Answer
 from hepwrap.interpose.question import Question
-from hepwrap.interpose.task import TaskHost, credentials_of
+from hepwrap.interpose.task import credentials_of
+from hepwrap.interpose.way import Way
 from hepwrap.interpose.world import World
 from hepwrap.records import dataclass
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
 from hepwrap.vfs.permissions import W_OK, access
 from hepwrap.vfs.resolve import HostPath, Node, Resolution, join
-
-NATIVE = target(_index.TARGET_NATIVE)
 
 #: x86_64 numbers by what the kernel does first (man 2 of each).
 MKDIRS = frozenset({83, 258})
@@ -38,33 +37,6 @@ AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_REMOVEDIR = 0x100, 0x4
 LINKS = frozenset({86, 265})
 LINKAT, RENAMEAT2 = 265, 316
 RENAME_NOREPLACE = 1
-
-
-class Way(Protocol):
-    """The part of `answers.Way` that is needed here."""
-
-    @property
-    def path(self) -> bytes | None:
-        """As the caller gave it."""
-        ...
-
-    @property
-    def absolute(self) -> bytes | None:
-        """From the root; None where only the kernel knows where it starts."""
-        ...
-
-    @property
-    def host(self) -> TaskHost:
-        """The host as the task sees it."""
-        ...
-
-    def resolve(self, follow: bool) -> Resolution | None:
-        """Where the path leads."""
-        ...
-
-    def beside(self, path: bytes) -> Way:
-        """The same start, another path."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +156,7 @@ def verdict_on_address(world: World, question: Question, way: Way) -> int:
     if found is None:
         return NATIVE
     if isinstance(found.target, HostPath):
-        if not world.home.has_prefix:  # as answers.on_host
+        if not world.home.has_prefix:  # as lookup.on_host
             world.book.enter_missing(way.host.missing_part(found.target.path))
         return target(_index.TARGET_HOST, world.book.text(found.target.path))
     node = found.target
@@ -260,3 +232,19 @@ def host_name(place: Place, way: Way) -> bytes:
 def mixed(world: World, first: bytes, second: bytes, across: int) -> int:
     """The kernel is asked, with these paths (empty: as given); `across`: see `struct plan`."""
     return world.book.plan(first, second, across)
+
+
+def on_write(world: World, question: Question) -> Answer:
+    """Calls that would write to what one path names."""
+    return verdict_on_write(world, question, Way.of(world, question)), None
+
+
+def on_two(world: World, question: Question) -> Answer:
+    """rename, link: across the border or inside."""
+    new = Way(world, question, question.second_path, question.second_base, None)
+    return verdict_on_two(world, question, Way.of(world, question), new), None
+
+
+def on_address(world: World, question: Question) -> Answer:
+    """bind, connect: the path in a socket's address."""
+    return verdict_on_address(world, question, Way.of(world, question)), None

@@ -14,7 +14,7 @@ TOP = Mounted(899, os.makedev(0, 76), b"/cvmfs", b"hepwrap", b"autofs")
 
 def find(device: int, inode: int, name: bytes) -> Mapped | None:
     assert device == os.makedev(0, 1)
-    return Mapped(b"/cvmfs/x/lib\n.so", os.makedev(0, 0xC5002), 664) if (inode, name) == (42, b"/cvmfs/x/lib") else None
+    return (b"/cvmfs/x/lib\n.so", os.makedev(0, 0xC5002), 664) if (inode, name) == (42, b"/cvmfs/x/lib") else None
 
 
 def test_mappings_of_ours_have_name_device_and_inode_and_all_others_are_as_they_were() -> None:
