@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import cpython_tests, once
+from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Launches
-from tests.helpers.publishing import Published, published_once
+from tests.helpers.publishing import Published
 from tests.helpers.two_worlds import TwoWorlds
 
 pytestmark = pytest.mark.timeout(3 * cpython_tests.PATIENCE)
@@ -26,10 +26,7 @@ LONG = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def cpython(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "cpython.hep.example", cpython_tests.build) as published:
-        yield published
+cpython = publishes("cpython.hep.example", cpython_tests.build)
 
 
 @pytest.mark.parametrize("module", [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)])

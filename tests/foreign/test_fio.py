@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers import needs, once
+from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Done, Launches
-from tests.helpers.publishing import Published, published_once
+from tests.helpers.publishing import Published
 from tests.helpers.two_worlds import TwoWorlds
 
 #: MiB; the publisher cuts the larger one into chunks.
@@ -59,10 +60,7 @@ def read(launch: Callable[..., Done], top: str, name: str, options: list[str], d
     return [[job["error"], job["read"]["total_ios"], job["read"]["io_bytes"]] for job in jobs], said
 
 
-@pytest.fixture(scope="session")
-def files(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "fio.hep.example", build) as published:
-        yield published
+files = publishes("fio.hep.example", build)
 
 
 @pytest.fixture

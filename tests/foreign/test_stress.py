@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers import needs, once
+from tests.helpers.fixtures import publishes
 from tests.helpers.jobs import marked, until
 from tests.helpers.launches import Done, Launches
-from tests.helpers.publishing import Published, published_once
+from tests.helpers.publishing import Published
 from tests.helpers.two_worlds import TwoWorlds
 
 #: Seconds after which stress-ng ends a stressor itself, and after which we call it a hang.
@@ -55,10 +56,7 @@ def build(tree: Path) -> None:
     shutil.copy(needs.program("stress-ng", "stress-ng"), tree / "bin/stress-ng")
 
 
-@pytest.fixture(scope="session")
-def stress(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "stress.hep.example", build) as published:
-        yield published
+stress = publishes("stress.hep.example", build)
 
 
 def words(top: str, group: str, desk: Path) -> list[str]:

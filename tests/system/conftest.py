@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import once, programs, work_tree
+from tests.helpers.fixtures import pairs, publishes
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PATCHINGS, Launches, flags_of
 from tests.helpers.publishing import Published, published_once
@@ -81,18 +82,9 @@ def pair(
     return programs.Pair(launcher, published_programs, native_programs)
 
 
-@pytest.fixture(scope="session")
-def published_work(tester: Launches) -> Iterator[Published]:
-    """work.hep.example: see `tests/helpers/work_tree.py`."""
-    with published_once(tester, "work.hep.example", work_tree.build) as published:
-        yield published
-
-
-@pytest.fixture
-def work(unprivileged: Unprivileged, published_work: Published, patching: list[str]) -> programs.Pair:
-    """The tree of things to work on, as a repository and on disk."""
-    launcher = Launches.of(unprivileged, [*published_work.flags, *patching])
-    return programs.Pair(launcher, published_work, published_work.tree)
+#: work.hep.example (see `tests/helpers/work_tree.py`): things to work on, as a repository and on disk.
+published_work = publishes("work.hep.example", work_tree.build)
+work = pairs("published_work")
 
 
 @pytest.fixture

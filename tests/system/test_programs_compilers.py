@@ -6,16 +6,12 @@ import os
 import re
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.helpers import needs
-from tests.helpers.launches import PYTHON, Launches, quiet
+from tests.helpers.fixtures import pairs, publishes
+from tests.helpers.launches import PYTHON, quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, published_once
-from tests.helpers.unprivileged import Unprivileged
 
 PLUGIN = Path(__file__).resolve().parents[1] / "scripts/plugin.cc"
 #: As in a stack of HEP: many headers, templates, and a source that only names one of them.
@@ -74,15 +70,8 @@ def wheel(path: Path, name: str, requirements: list[str]) -> None:
         archive.writestr(f"{name}-{version}.dist-info/RECORD", "")
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "compilers.hep.example", build) as published:
-        yield published
-
-
-@pytest.fixture
-def sources(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
+published = publishes("compilers.hep.example", build)
+sources = pairs()
 
 
 def built(sources: Pair, desk: Path, *options: str, before: tuple[str, ...] = ()) -> bytes:

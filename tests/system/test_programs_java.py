@@ -6,16 +6,14 @@ The launcher of Java finds its libraries by the canonical name of its own execut
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import needs
-from tests.helpers.launches import Launches, quiet
+from tests.helpers.fixtures import pairs, publishes
+from tests.helpers.launches import quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, published_once
-from tests.helpers.unprivileged import Unprivileged
 
 MAIN = """
 package org.example;
@@ -90,15 +88,8 @@ def build(tree: Path) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=100)
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "java.hep.example", build) as published:
-        yield published
-
-
-@pytest.fixture
-def java(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
+published = publishes("java.hep.example", build)
+java = pairs()
 
 
 @pytest.mark.parametrize("program", ["java", "{top}/java/bin/java"], ids=["of the machine", "of the repository"])

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.helpers import packages, python_tree
+from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Launches
-from tests.helpers.publishing import Published, published_once
+from tests.helpers.publishing import Published
 from tests.helpers.unprivileged import UID, Unprivileged
 
 jupyter_client = pytest.importorskip("jupyter_client", reason="jupyter_client is not installed: pip install ipykernel")
@@ -28,10 +29,7 @@ def build(tree: Path) -> None:
     (tree / "data").write_text("content\n" * 1000)
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "jupyter.hep.example", build) as published:
-        yield published
+published = publishes("jupyter.hep.example", build)
 
 
 class Notebook:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.helpers import needs
-from tests.helpers.launches import Launches, quiet
+from tests.helpers.fixtures import pairs, publishes
+from tests.helpers.launches import quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, published_once
-from tests.helpers.unprivileged import Unprivileged
 
 SOURCE = Path(__file__).resolve().parents[1] / "scripts/ring.c"
 #: No remote shell is looked for; two ranks on any number of processors, busy ones too.
@@ -33,16 +29,8 @@ def build(tree: Path) -> None:
         (tree / f"data/{number:02}").write_bytes(bytes((number * at * at) % 251 for at in range(50_000)))
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    needs.program("mpicc", "libopenmpi-dev")
-    with published_once(tester, "mpi.hep.example", build) as published:
-        yield published
-
-
-@pytest.fixture
-def mpi(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
+published = publishes("mpi.hep.example", build)
+mpi = pairs()
 
 
 def ranks(run: object, words: list[str], desk: Path) -> list[bytes]:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import python_tree, walking
-from tests.helpers.launches import Launches, quiet
+from tests.helpers.fixtures import pairs, publishes
+from tests.helpers.launches import quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, published_once
-from tests.helpers.unprivileged import Unprivileged
 
 PYTHON = "{top}/bin/python3"
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "python.hep.example", python_tree.build) as published:
-        yield published
-
-
-@pytest.fixture
-def python(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
+published = publishes("python.hep.example", python_tree.build)
+python = pairs()
 
 
 def run_same(pair: Pair, code: str, *words: str) -> bytes:

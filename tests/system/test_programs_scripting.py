@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import needs, scripting_tree
-from tests.helpers.launches import Launches, quiet
+from tests.helpers.fixtures import pairs, publishes
+from tests.helpers.launches import quiet
 from tests.helpers.programs import Pair
-from tests.helpers.publishing import Published, published_once
 from tests.helpers.scripting_tree import JOBS, TEXTS, WORDS
-from tests.helpers.unprivileged import Unprivileged
 
 PLAIN = {"CVMFS_CLAIM_OWNERSHIP": "no", "LC_ALL": "C.UTF-8"}
 #: How each language calls what a read-only file system says, and what natively mode bits say to an ordinary user.
@@ -21,15 +19,8 @@ READ_ONLY = re.compile(rb"Read-only file system|E_?ROFS")
 REFUSED = re.compile(READ_ONLY.pattern + rb"|Permission denied|Operation not permitted|EACCES|EPERM")
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "scripting.hep.example", scripting_tree.build) as published:
-        yield published
-
-
-@pytest.fixture
-def scripting(published: Published, unprivileged: Unprivileged, patching: list[str]) -> Pair:
-    return Pair(Launches.of(unprivileged, [*published.flags, *patching]), published, published.tree)
+published = publishes("scripting.hep.example", scripting_tree.build)
+scripting = pairs()
 
 
 @pytest.mark.parametrize("job", JOBS)

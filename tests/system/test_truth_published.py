@@ -6,14 +6,14 @@ The truth is the kernel's own word on the original tree, told by the same progra
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import walking
+from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Launches, quiet
-from tests.helpers.publishing import Published, publish_and_serve, published_once
+from tests.helpers.publishing import Published, publish_and_serve
 from tests.helpers.unprivileged import UID, Unprivileged
 from tests.vfs_publish import odd_tree
 
@@ -34,11 +34,7 @@ def build(tree: Path) -> None:
     os.chmod(tree, 0o755)
 
 
-@pytest.fixture(scope="session")
-def published(tester: Launches) -> Iterator[Published]:
-    """Published by whoever runs the tests, in a place that the ordinary user can enter."""
-    with published_once(tester, NAME, build) as served:
-        yield served
+published = publishes(NAME, build)
 
 
 @pytest.fixture

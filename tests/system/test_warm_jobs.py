@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import python_tree
+from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Launches
 from tests.helpers.programs import Pair, fill
-from tests.helpers.publishing import Published, published_once
+from tests.helpers.publishing import Published
 from tests.helpers.root_stack import root_stack
 from tests.helpers.unprivileged import Unprivileged
 
@@ -50,10 +50,7 @@ def turn(desk: Path) -> Path:
     return desk
 
 
-@pytest.fixture(scope="session")
-def published_python(tester: Launches) -> Iterator[Published]:
-    with published_once(tester, "python.hep.example", python_tree.build) as published:
-        yield published
+published_python = publishes("python.hep.example", python_tree.build)
 
 
 def one_more(launcher: Launches, line: str, **more: object) -> dict[str, float]:
