@@ -295,15 +295,19 @@ class _Walk:
         """Whether a scoped walk may not go up from here."""
         return self._rules.scoped and type(place) is type(self._root) and place.path == self._root.path
 
+    def _stays(self, directory: Place, name: bytes) -> bool:
+        """Whether a component leads to where it stands: `.`, and `..` at the top; PathError where it may not be tried."""
+        if name != b".." or not self._is_top(directory):
+            return name == b"."
+        self._rules.check_up(directory.path)
+        return True
+
     def _step(self, directory: Node, name: bytes, *, last: bool) -> tuple[Place, bytes | None]:
         """One component in a virtual directory: what is there and, of a link, its target."""
         self._search(directory)
-        if name == b".":
+        if self._stays(directory, name):
             return directory, None
         if name == b"..":
-            if self._is_top(directory):
-                self._rules.check_up(directory.path)
-                return directory, None
             self.passed.append(directory)
             return self._resolver.parent(directory), None
         if len(name) > NAME_BYTES:
@@ -319,12 +323,9 @@ class _Walk:
 
     def _step_on_host(self, directory: HostPath, name: bytes) -> tuple[Place, bytes | None]:
         """One component on the host.  All that counts is what leads elsewhere: the rest the kernel will find itself."""
-        if name == b".":
+        if self._stays(directory, name):
             return directory, None
         if name == b"..":
-            if self._is_top(directory):
-                self._rules.check_up(directory.path)
-                return directory, None
             return self._resolver.above(directory), None
         found = self._resolver.beside(directory, name)
         is_in_it = isinstance(found, HostPath) and found.bind is directory.bind

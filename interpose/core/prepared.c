@@ -6,25 +6,17 @@
  * stays as it is, since processes have it mapped.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "../../vfs/index/memfd.h"
 #include "patching.h"
 
 #define SLOTS 512UL          /* programs; later ones are caught as they come */
 #define PAGE 4096UL
 #define ABOVE 0x10000000UL   /* where first instructions are not near to the lowest address */
 #define DISTANCE 0x1000000UL /* of the slot from there, downwards: nothing is there yet */
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
-#endif
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
 
 bool prepared_open(struct tracer *tracer)
 {

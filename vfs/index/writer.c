@@ -1,22 +1,14 @@
 /* See writer.h. */
 #include "writer.h"
+#include "memfd.h"
 #include "window.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/memfd.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
-#endif
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
 #define FIRST_CELLS 4096UL
 
 /* A file behind everything up to `end`: 0 or -1. */
