@@ -83,12 +83,16 @@ class Draw:
         strange = 1 << self.random.randrange(32) if self.random.random() < 0.02 else 0
         return f"i{sum(chosen) | strange | always}"
 
+    def keep(self, name: str) -> None:
+        """The script has a descriptor of that name from here on."""
+        if name not in self.kept:
+            self.kept.append(name)
+
 
 def opening(draw: Draw) -> str:
     name = f"n{draw.random.randrange(12)}"
     flags = draw.flags(OPEN_FLAGS, always=0o4000 | draw.random.choice((0, 0, 0, 0, 1, 2)))
-    if name not in draw.kept:
-        draw.kept.append(name)
+    draw.keep(name)
     return f"{name}=257 {draw.start()} {draw.path()} {flags} i0755"
 
 
@@ -97,8 +101,7 @@ def opening_by_rules(draw: Draw) -> str:
     name = f"r{draw.random.randrange(4)}"
     flags = draw.flags(OPEN_FLAGS, always=0o4000).removeprefix("i")
     rules = sum(draw.random.sample((1, 2, 4, 8, 16), draw.random.choice((0, 1, 1, 2))))
-    if name not in draw.kept:
-        draw.kept.append(name)
+    draw.keep(name)
     mode = 0o600 if int(flags) & 0o20000100 else 0
     return f"{name}=437 {draw.start()} {draw.path()} p{flags},{mode},{rules} i24"
 
@@ -227,8 +230,7 @@ def handing(draw: Draw) -> str:
     behind = by_number + draw.one("", "", "", "/", "/file", "/..", "/../dir", "/sub")
     name = f"d{draw.random.randrange(4)}"
     if draw.random.random() < 0.2:
-        if name not in draw.kept:
-            draw.kept.append(name)
+        draw.keep(name)
         return draw.one(f"{name}=32 {fd}", f"{name}=72 {fd} i0 i0", f"{name}=72 {fd} i1030 i0")
     return draw.one(
         f"33 {fd} i{number}",
