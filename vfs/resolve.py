@@ -296,7 +296,7 @@ class _Walk:
         return self._rules.scoped and type(place) is type(self._root) and place.path == self._root.path
 
     def _stays(self, directory: Place, name: bytes) -> bool:
-        """Whether a component leads to where it stands: `.`, and `..` at the top; PathError where it may not be tried."""
+        """Whether a component leads to where it stands: `.`, and `..` at the top; PathError where that is refused."""
         if name != b".." or not self._is_top(directory):
             return name == b"."
         self._rules.check_up(directory.path)
