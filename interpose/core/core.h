@@ -302,7 +302,7 @@ bool patch_breakpoint(struct tracer *tracer, pid_t task, struct user_regs_struct
 /* SIGSEGV in a stub that the program has unmapped: true, the site is as it was, and rip is there. */
 bool patch_lost(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 /* Before a signal is delivered: a call that has not begun yet is at its site again, where a handler expects it. */
-void patch_retreat(struct tracer *tracer, pid_t task);
+void patch_retreat(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
 
 /* prepared.c: at an exec, the sites that are known of the program.  Their jumps are written; what must be mapped where, 0:
  * nothing.  certain: names lead it to us. */
@@ -322,7 +322,7 @@ void on_sigaction(struct tracer *tracer, pid_t task, struct user_regs_struct *re
 
 /* faults.c */
 void redirected(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs); /* regs as the trap found them */
-void signal_passed(struct tracer *tracer, pid_t task); /* any signal, before it is delivered */
+void signal_passed(struct tracer *tracer, pid_t task, const struct user_regs_struct *regs); /* any, before it is delivered */
 #define SENT_BY_SOMEBODY(code) ((code) <= 0) /* si_code: kill, tgkill, sigqueue ... (sigaction(2)) */
 bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal); /* true: it was one, and the task goes on */
 

@@ -126,13 +126,12 @@ bool fault_in_runtime(struct tracer *tracer, pid_t id, int signal)
     return true;
 }
 
-void signal_passed(struct tracer *tracer, pid_t id)
+void signal_passed(struct tracer *tracer, pid_t id, const struct user_regs_struct *regs)
 {
     struct task *task = task_of(tracer, id);
-    struct user_regs_struct regs;
-    if (!task || ptrace(PTRACE_GETREGS, id, NULL, &regs) < 0)
+    if (!task)
         return;
     task->passed = (struct passed){0};
-    if (in_code(tracer, regs.rip))
-        task->passed = (struct passed){.at = regs.rip, .stack = regs.rsp};
+    if (in_code(tracer, regs->rip))
+        task->passed = (struct passed){.at = regs->rip, .stack = regs->rsp};
 }

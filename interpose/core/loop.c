@@ -55,6 +55,7 @@ static void on_seccomp(struct tracer *tracer, pid_t task)
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, task, NULL, &regs) < 0)
         return;
+    regs.orig_rax = (uint64_t)(int32_t)regs.orig_rax; /* a number is an int: the kernel's entry looks at no more of it */
     struct task *new = task_of(tracer, task);
     if (new && new->injection && inject_is_at(new, &regs)) {
         end_unless(tracer, task, inject_stopped(new, &regs));
@@ -80,10 +81,18 @@ static struct stat program_of(pid_t task)
     return program;
 }
 
+/* Has this process never had others?  Each is announced before it runs. */
+static bool has_one_thread(struct tracer *tracer, pid_t id)
+{
+    const struct task *task = task_of(tracer, id);
+    return !tracer->strangers && task && task->process && !task->process->threaded;
+}
+
 static void on_exec(struct tracer *tracer, pid_t task)
 {
     unsigned long former = (unsigned long)task; /* the thread that called exec had this number until now */
-    ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
+    if (!has_one_thread(tracer, task))
+        ptrace(PTRACE_GETEVENTMSG, task, NULL, &former);
     tracer->counters.execs++;
     lending_executed(tracer, (pid_t)former, task);
     struct task *new = task_executed(tracer, (pid_t)former, task);
@@ -216,8 +225,11 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
         return;
     tracer->counters.signals++;
     disposition_delivered(tracer, task, signal);
-    patch_retreat(tracer, task);
-    signal_passed(tracer, task);
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, task, NULL, &regs) == 0) {
+        patch_retreat(tracer, task, &regs);
+        signal_passed(tracer, task, &regs);
+    }
     go_on(task, signal);
 }
 

@@ -247,22 +247,19 @@ static uint64_t at_door(const struct tracer *tracer, const struct site *site, co
     return (enters || leaves) && (regs->rcx == site->at || regs->rcx == way_back(site)) ? site->at : 0;
 }
 
-void patch_retreat(struct tracer *tracer, pid_t id)
+void patch_retreat(struct tracer *tracer, pid_t id, struct user_regs_struct *regs)
 {
     struct task *task = task_of(tracer, id);
     struct space *space = task ? task->space : NULL;
-    struct user_regs_struct regs;
-    if (!space || !space->site_count || ptrace(PTRACE_GETREGS, id, NULL, &regs) < 0)
-        return;
-    for (uint32_t i = 0; i < space->site_count; i++) {
+    for (uint32_t i = 0; space && i < space->site_count; i++) {
         const struct site *site = &space->sites[i];
         if (!site->stub || !site->shape.front)
             continue;
-        uint64_t in_stub = at_site(site, regs.rip), instead = in_stub ? in_stub : at_door(tracer, site, &regs);
+        uint64_t in_stub = at_site(site, regs->rip), instead = in_stub ? in_stub : at_door(tracer, site, regs);
         if (!instead)
             continue;
-        regs.rip = instead;
-        ptrace(PTRACE_SETREGS, id, NULL, &regs);
+        regs->rip = instead;
+        ptrace(PTRACE_SETREGS, id, NULL, regs);
         return;
     }
 }

@@ -1,6 +1,6 @@
 /*
  * Ways to a file besides the plain calls: asynchronous reading by the kernel (io_submit), looking with all signals blocked,
- * and, where asked for, calls of another kind than the program's own (int 0x80, x32).
+ * and, where asked for, by numbers of more than 32 bits, and calls of another kind than the program's own (int 0x80, x32).
  * usage: other_ways FILE UNSEEN [calls of another kind]
  */
 #include "guest.h"
@@ -38,6 +38,17 @@ static void look_with_all_blocked(const char *path)
 	report_success("open, all blocked", open(path, O_RDONLY));
 }
 
+/* The kernel's entry looks at 32 bits of a number (since Linux 5.14). */
+static void call_by_wide_number(const char *path)
+{
+	struct stat s;
+	for (int i = 0; i < 3; i++) {
+		long result = SYS_stat | 1L << 32;
+		__asm__ volatile("syscall" : "+a"(result) : "D"(path), "S"(&s) : "memory", "rcx", "r11");
+		printf("wide: %ld\n", result);
+	}
+}
+
 static void call_otherwise(void)
 {
 	long result = 20; /* getpid of i386 */
@@ -54,7 +65,9 @@ int main(int count, char **words)
 	alarm(30);
 	read_asynchronously(words[1]);
 	look_with_all_blocked(words[2]);
-	if (count > 3)
+	if (count > 3) {
+		call_by_wide_number(words[2]);
 		call_otherwise();
+	}
 	return 0;
 }
