@@ -148,6 +148,10 @@ pid_t task_made(struct tracer *tracer, pid_t maker_id)
     if (ptrace(PTRACE_GETEVENTMSG, maker_id, NULL, &message) < 0)
         return 0;
     struct task *maker = task_of(tracer, maker_id), *task = enter(tracer, (pid_t)message);
+    if (task && task->loan) { /* of another that had this number: its end was told to its borrower */
+        forget(tracer, task->id);
+        task = enter(tracer, (pid_t)message);
+    }
     if (!task)
         return 0;
     if (task->ended) {
