@@ -35,7 +35,7 @@ struct question {
 };
 
 /* Counters; written by the tracer's thread only, read by anyone. */
-#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(known) X(unpatched) X(lent)
+#define COUNTERS(X) X(stops) X(redirects) X(upcalls) X(execs) X(tasks) X(faults) X(signals) X(lost) X(patched) X(known) X(unpatched) X(lent) X(directed)
 struct counters {
 #define DECLARE(name) uint64_t name;
     COUNTERS(DECLARE)
@@ -109,6 +109,7 @@ struct handlers {
 /* Shared by CLONE_THREAD. */
 struct process {
     uint32_t sharers;           /* threads that have not passed their exit */
+    pid_t leader;
     bool first;                 /* the command's */
     bool threaded;              /* there were several at some time */
 };
@@ -138,6 +139,7 @@ struct task {
         uint64_t stack, back, mask;
     } last;
     struct loan *loan;          /* NULL: it is not lent */
+    struct directed *directed;  /* signals that another thread of its process had got */
     struct passed {             /* where it was when a signal was passed on to it in the runtime; zeros: elsewhere */
         uint64_t at, stack;
     } passed;
@@ -328,6 +330,12 @@ bool fault_in_runtime(struct tracer *tracer, pid_t task, int signal); /* true: i
 
 /* calls.c: at the seccomp stop of a call that is the program's own, or the runtime's. */
 void call_caught(struct tracer *tracer, pid_t task, struct user_regs_struct *regs);
+
+/* directed.c */
+/* At the stop for a signal: true, it is its process's, and on its way to the leader; this task shall not get it. */
+bool directed_elsewhere(struct tracer *tracer, pid_t task, int signal);
+void directed_arrives(struct tracer *tracer, pid_t task, int signal); /* at such a stop, first: told as its sender's */
+void directed_free(struct task *task);
 
 /* loop.c */
 int tracer_attach(struct tracer *tracer, pid_t first);

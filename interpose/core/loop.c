@@ -181,6 +181,28 @@ static bool is_fault(int signal)
     return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGTRAP;
 }
 
+static void on_signal(struct tracer *tracer, pid_t task, int signal)
+{
+    struct task *new = task_of(tracer, task);
+    struct user_regs_struct regs;
+    directed_arrives(tracer, task, signal);
+    if (new && new->injection && is_fault(signal) && inject_has_fault(new))
+        end_unless(tracer, task, inject_fault(new));
+    else if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
+        return;
+    tracer->counters.signals++;
+    if (directed_elsewhere(tracer, task, signal)) {
+        go_on(task, 0);
+        return;
+    }
+    disposition_delivered(tracer, task, signal);
+    if (ptrace(PTRACE_GETREGS, task, NULL, &regs) == 0) {
+        patch_retreat(tracer, task, &regs);
+        signal_passed(tracer, task, &regs);
+    }
+    go_on(task, signal);
+}
+
 static void on_stop(struct tracer *tracer, pid_t task, int status)
 {
     int event = status >> 16, signal = WSTOPSIG(status);
@@ -216,21 +238,8 @@ static void on_stop(struct tracer *tracer, pid_t task, int status)
         on_new_task(tracer, task);
         return;
     default:
-        break;
+        on_signal(tracer, task, signal);
     }
-    struct task *new = task_of(tracer, task);
-    if (new && new->injection && is_fault(signal) && inject_has_fault(new))
-        end_unless(tracer, task, inject_fault(new));
-    else if (fault_in_runtime(tracer, task, signal) || fault_of_patch(tracer, task, signal))
-        return;
-    tracer->counters.signals++;
-    disposition_delivered(tracer, task, signal);
-    struct user_regs_struct regs;
-    if (ptrace(PTRACE_GETREGS, task, NULL, &regs) == 0) {
-        patch_retreat(tracer, task, &regs);
-        signal_passed(tracer, task, &regs);
-    }
-    go_on(task, signal);
 }
 
 void loop_handle(struct tracer *tracer, pid_t task, int status)

@@ -51,6 +51,14 @@ static void release(struct task *task)
     task->process = NULL;
 }
 
+static struct process *process_of_one(pid_t leader)
+{
+    struct process *process = made(sizeof *process);
+    if (process)
+        process->leader = leader;
+    return process;
+}
+
 static struct task *enter(struct tracer *tracer, pid_t id)
 {
     struct task **at = place_of(tracer, id);
@@ -95,7 +103,7 @@ struct task *task_begins(struct tracer *tracer, pid_t id)
     task->executes_at = 0;
     task->space = made(sizeof *task->space);
     task->handlers = made(sizeof *task->handlers);
-    task->process = made(sizeof *task->process);
+    task->process = process_of_one(id);
     return is_whole(task) ? task : NULL;
 }
 
@@ -137,6 +145,7 @@ static void forget(struct tracer *tracer, pid_t id)
     *at = task->next;
     release(task);
     inject_free(task);
+    directed_free(task);
     free(task->loan);
     tracer->parked -= task->parked;
     free(task);
@@ -165,7 +174,7 @@ pid_t task_made(struct tracer *tracer, pid_t maker_id)
         task->space->copied = true;
     task->handlers = share(maker ? maker->handlers : NULL, sizeof *task->handlers, flags & CLONE_SIGHAND);
     task->process = flags & CLONE_THREAD ? share(maker ? maker->process : NULL, sizeof *task->process, true)
-                                         : made(sizeof *task->process);
+                                         : process_of_one(task->id);
     task->tells_exit = !maker || maker->tells_exit;
     task->maker = maker_id;
     if (task->process && flags & CLONE_THREAD)

@@ -17,6 +17,14 @@ def test_no_signal_at_any_moment_changes_an_answer(oracle: Oracle, user: bool, s
     assert ours == "handled: yes, jumped: yes, wrong answers: 0\n"
 
 
+def test_a_signal_to_a_process_is_taken_by_whom_the_kernel_would_give_it_to(oracle: Oracle, user: bool) -> None:
+    """By the leader, unless it blocks it, though the tracer stops all of its threads all the time (decision 29)."""
+    native, ours = oracle.both("directed_signals", f"{MOUNT}/file", user=user)
+    assert ours == native
+    assert native.splitlines()[0] == "asleep: by the leader nearly all, all taken: yes, wrong 0"
+    assert native.splitlines()[-1] == "blocked: by the leader hardly any, all taken: yes, wrong 0"
+
+
 @pytest.mark.parametrize("static", [False, True])
 def test_every_kind_of_new_task_is_served(oracle: Oracle, user: bool, static: bool) -> None:
     """fork in fork, vfork, clone with 2 KiB of stack, with shared memory, untraced, threads, and exec from a thread."""
