@@ -45,6 +45,11 @@ def scheme_of(server: str) -> str:
     return scheme.lower() if separator else "file"
 
 
+def is_local(settings: FetchSettings) -> bool:
+    """Whether one of the servers is on this machine, so that asking costs nothing."""
+    return any(scheme_of(server) in _LOCAL for server in settings.servers)
+
+
 def open_fetcher(settings: FetchSettings, *, fqrn: str, log: Callable[[str], None] = silent) -> Fetcher:
     """The fetcher for `settings.servers`; ConfigurationError where there is none for one of them.
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hepwrap import hashes
 from hepwrap.cache.objects import ObjectRef, Objects
 from hepwrap.cache.parts import Part
 from hepwrap.digest import Digest
@@ -38,6 +39,7 @@ from hepwrap.vfs.manifest import Manifest, is_repository_name
 from hepwrap.vfs.master_key import MasterKey
 from hepwrap.vfs.opening import Opening, Verified
 from hepwrap.vfs.pinning import Root
+from hepwrap.vfs.recent import RecentAnswers
 from hepwrap.vfs.signature import Signatures
 from hepwrap.vfs.state import Seen, StateDirectory, Warn, check_not_back
 from hepwrap.vfs.trust import Trust, show_time
@@ -64,14 +66,18 @@ def open_repository(
     state: StateDirectory | None,
     clock: Callable[[], float] = time.time,
     warn: Warn = _silent,
+    ttl: float = 0.0,
 ) -> Repository:
     """Verify the whole chain down to the root catalogue and pin it.
 
     A root catalogue that was loaded on this machine before is read when something is first asked: what it holds is
     known to be right, and whether it can be had once more is as with every nested catalogue.
 
-    `clock` gives seconds since 1970; `warn` takes sentences for the user.  Raises UntrustedManifest, FetchFailed,
-    MissingObject, Unsupported or ConfigurationError, each naming the check that failed and the object.
+    `clock` gives seconds since 1970; `warn` takes sentences for the user.  `ttl`: seconds for which what the servers
+    said before may be taken for what they would say now, where the manifest does not say less (`recent`).
+
+    Raises UntrustedManifest, FetchFailed, MissingObject, Unsupported or ConfigurationError, each naming the check that
+    failed and the object.
     """
     name = settings.name
     if not is_repository_name(name):
@@ -81,14 +87,17 @@ def open_repository(
     refused = blacklist.load(settings.blacklists)
     trust = Trust(name, masters, clock(), refused, settings.max_signed_bytes, signatures)
     seen = _seen(settings, masters, state, warn)
-    verified = Opening(trust, fetcher, objects, _guard(settings, seen, state)).verify()
+    recent = _recent(settings, fetcher, state, trust.now, ttl)
+    verified = Opening(trust, recent or fetcher, objects, _guard(settings, seen, state)).verify()
     repository = Repository(settings, fetcher, objects, verified, masters, clock=clock, warn=warn)
     if seen is None or seen.root_hash != str(repository.root_hash):  # else it was loaded here before, with success
         assert repository.tree.root
     trust.check_revision(repository.revision)
     if state is not None and not repository.root.is_pinned:
         seen = Seen(repository.revision, str(repository.root_hash), verified.manifest.timestamp)
-        state.remember(name, verified.accepted.master.identity, seen, warn, signatures.held)
+        state.remember(
+            name, verified.accepted.master.identity, seen, warn, signatures.held, recent.answers if recent else None
+        )
     return repository
 
 
@@ -99,6 +108,16 @@ def _seen(
     if state is None or pinning.is_pinned(settings):
         return None
     return state.recall(settings.name, [master.identity for master in masters], warn)
+
+
+def _recent(
+    settings: RepositorySettings, fetcher: Fetcher, state: StateDirectory | None, now: float, ttl: float
+) -> RecentAnswers | None:
+    """The fetcher behind what its servers said before; None where they are always asked."""
+    if state is None or ttl <= 0 or pinning.is_pinned(settings):
+        return None
+    origin = hashes.new("sha256", repr(settings.fetch).encode()).hexdigest()[:32]
+    return RecentAnswers(fetcher, state.answers(settings.name), origin=origin, now=now, ttl=ttl)
 
 
 def _guard(settings: RepositorySettings, seen: Seen | None, state: StateDirectory | None) -> Callable[[Manifest], None]:

@@ -1,5 +1,5 @@
-"""What was seen of each repository, so that nobody can take it back to an older revision (design, section 5), and which
-signatures were verified, so that it need not be done again.
+"""What was seen of each repository, so that nobody can take it back to an older revision (design, section 5); which
+signatures were verified, and what servers said, so that neither need be done again.
 
 Owns the files below the user's state directory: one per repository name, a record per master key, replaced atomically
 under a lock between simultaneous jobs.  A repository of the same name with other master keys has its own record, so
@@ -12,14 +12,17 @@ import fcntl
 import json
 import os
 import time
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hepwrap.digest import Digest
 from hepwrap.errors import CorruptObject, UntrustedManifest
 from hepwrap.records import as_mapping, dataclass
 from hepwrap.vfs.manifest import Manifest
+from hepwrap.vfs.recent import Answers
 
 _VERSION = 1
 _MAX_BYTES = 1024 * 1024
@@ -76,29 +79,56 @@ class StateDirectory:
         return max(found, key=lambda record: record.revision, default=None)
 
     def verified(self, name: str) -> list[str]:
-        """Names of signatures that were verified here (`Signatures`); whoever can write this file is the user."""
-        try:
-            with self.file_of(name).open("rb") as file:
-                found = json.loads(file.read(_MAX_BYTES)).get("verified", [])
-        except (OSError, ValueError, RecursionError, AttributeError):  # then they are verified once more
-            return []
+        """Names of signatures that were verified here (`Signatures`)."""
+        found = self._own(name).get("verified")
         return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
-    def remember(self, name: str, key: str, seen: Seen, warn: Warn, verified: Sequence[str] = ()) -> None:
-        """Record `seen`, unless another job has recorded a higher revision meanwhile, and what was `verified`."""
+    def answers(self, name: str) -> Answers | None:
+        """What the servers of a repository have said (`recent`); None where that is not known."""
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            kept = self._own(name)["answers"]
+            files = {str(each): a2b_base64(text, strict_mode=True) for each, text in kept["files"].items()}
+            return Answers(float(kept["at"]), str(kept["origin"]), files)
+        return None
+
+    def remember(
+        self,
+        name: str,
+        key: str,
+        seen: Seen,
+        warn: Warn,
+        verified: Sequence[str] = (),
+        answers: Answers | None = None,
+    ) -> None:
+        """Record `seen`, unless another job has recorded a higher revision meanwhile, and what was `verified`.
+
+        `answers`: what servers said this time; None leaves what was recorded of that.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked(name):
-                records, before = self._read(name, warn), self.verified(name)
+                records, before, said = self._read(name, warn), self.verified(name), self.answers(name)
                 is_newer = key not in records or records[key].revision < seen.revision
-                if is_newer or not set(verified) <= set(before):
-                    newest = dict.fromkeys([*verified, *before])
-                    self._replace(name, records | {key: seen} if is_newer else records, list(newest)[:_MOST_VERIFIED])
+                if is_newer or not set(verified) <= set(before) or answers not in (None, said):
+                    newest = list(dict.fromkeys([*verified, *before]))[:_MOST_VERIFIED]
+                    self._replace(name, records | {key: seen} if is_newer else records, newest, answers or said)
         except OSError as error:
             self._warn_once(
                 warn,
                 f"{self.path}: the revision seen of {name} cannot be remembered ({error.strerror}); going on without",
             )
+
+    def _own(self, name: str) -> dict[str, Any]:
+        """What stands in the file of a repository, where nobody but this user can have written it; else nothing.
+
+        What is lost so is verified and asked for once more.
+        """
+        with suppress(OSError, ValueError, RecursionError), self.file_of(name).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+                found = json.loads(file.read(_MAX_BYTES))
+                return found if isinstance(found, dict) else {}
+        return {}
 
     def _read(self, name: str, warn: Warn) -> dict[str, Seen]:
         path = self.file_of(name)
@@ -116,13 +146,18 @@ class StateDirectory:
         )
         return {}
 
-    def _replace(self, name: str, records: dict[str, Seen], verified: list[str]) -> None:
+    def _replace(self, name: str, records: dict[str, Seen], verified: list[str], answers: Answers | None) -> None:
         seen = {key: as_mapping(record) for key, record in records.items()}
-        body = {"version": _VERSION, "seen": seen, "verified": verified}
+        body: dict[str, object] = {"version": _VERSION, "seen": seen, "verified": verified}
+        if answers is not None:
+            files = {name: b2a_base64(data, newline=False).decode() for name, data in answers.files.items()}
+            body["answers"] = {"at": answers.at, "origin": answers.origin, "files": files}
         path = self.file_of(name)
         new = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
         try:
-            new.write_text(json.dumps(body, indent=1) + "\n")
+            # Whatever the umask says: what others can write to is not believed.
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+                file.write(json.dumps(body, indent=1) + "\n")
             new.replace(path)
         finally:
             with suppress(OSError):

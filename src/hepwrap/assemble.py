@@ -5,6 +5,7 @@ Everything heavy is imported when it is first needed, so that a command pays onl
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -90,22 +91,32 @@ def open_repository(
 
 
 def _opened(
-    settings: RepositorySettings, loaded: LoadedSettings, objects: Objects | None, *, warn: Log, log: Log
+    settings: RepositorySettings,
+    loaded: LoadedSettings,
+    objects: Objects | None,
+    *,
+    warn: Log,
+    log: Log,
+    launching: bool = False,
 ) -> Repository:
     from hepwrap.cache.objects import Objects
-    from hepwrap.fetchers.registry import open_fetcher
+    from hepwrap.fetchers.registry import is_local, open_fetcher
     from hepwrap.vfs.repository import open_repository as opened
 
     fetcher = open_fetcher(settings.fetch, fqrn=settings.name, log=log)
     if objects is None:
         objects = Objects(workers=loaded.job.cache.workers)
-    return opened(settings, fetcher, objects, state=state_directory(loaded), warn=warn)
+    ttl = 0.0  # who looks into a repository wants to see what is there now
+    if launching and not is_local(settings.fetch):
+        ttl = math.inf if settings.max_ttl is None else settings.max_ttl
+    return opened(settings, fetcher, objects, state=state_directory(loaded), warn=warn, ttl=ttl)
 
 
-def mount_table(loaded: LoadedSettings, *, warn: Log = say, log: Log = _silent) -> MountTable:
+def mount_table(loaded: LoadedSettings, *, warn: Log = say, log: Log = _silent, launching: bool = False) -> MountTable:
     """All of /cvmfs; repositories are opened when they are first touched.
 
-    A name that nothing is known about does not exist, unless it was asked for on the command line.
+    A name that nothing is known about does not exist, unless it was asked for on the command line.  `launching`: for a
+    job, which may go by what servers said to the one before it.
     """
     from hepwrap.cache.objects import Objects
     from hepwrap.vfs.mounts import MountTable
@@ -115,7 +126,9 @@ def mount_table(loaded: LoadedSettings, *, warn: Log = say, log: Log = _silent) 
     def open_mount(name: bytes) -> Repository | None:
         fqrn = os.fsdecode(name)
         settings = loaded.known(fqrn) if fqrn in loaded.required else loaded.repository(fqrn)
-        return None if settings is None else _opened(settings, loaded, objects, warn=warn, log=log)
+        if settings is None:
+            return None
+        return _opened(settings, loaded, objects, warn=warn, log=log, launching=launching)
 
     return MountTable(os.fsencode(loaded.job.prefix), open_mount, [os.fsencode(name) for name in loaded.names])
 
@@ -159,7 +172,7 @@ def run(loaded: LoadedSettings, command: list[str], environment: Mapping[str, st
     # The one call site of the engine.
     plan = job.Plan(
         settings,
-        lambda warn, log: mount_table(loaded, warn=warn, log=log),
+        lambda warn, log: mount_table(loaded, warn=warn, log=log, launching=True),
         lambda: {name: loaded.revision_asked(name) for name in loaded.required},
     )
     job.run(plan, command, environment)

@@ -68,6 +68,9 @@ class RepositorySettings:
     root_hash: str = ""
     #: Pin the newest tag not younger than this ISO 8601 time [CVMFS_REPOSITORY_DATE].
     date: str = ""
+    #: A launch asks no server for so many seconds after one that did, or for fewer where the publisher says so; None:
+    #: as the publisher says, 0: every launch asks [CVMFS_MAX_TTL, in minutes].
+    max_ttl: float | None = None
     #: Show the user as the owner of everything [CVMFS_CLAIM_OWNERSHIP].
     claim_ownership: bool = True
     #: Enforce mode bits [CVMFS_CHECK_PERMISSIONS]; OR 0444, and 0111 on directories [CVMFS_WORLD_READABLE].

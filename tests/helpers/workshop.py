@@ -208,12 +208,13 @@ class Workshop:
         state: StateDirectory | None = None,
         clock: Callable[[], float] = lambda: NOW,
         fetcher: Fetcher | None = None,
+        ttl: float = 0.0,
         **more: Any,
     ) -> Repository:
         settings = self.settings(**more)
         fetcher = fetcher or DirectoryFetcher(settings.fetch, fqrn=self.name)
         return open_repository(
-            settings, fetcher, Objects(workers=4), state=state, clock=clock, warn=self.warnings.append
+            settings, fetcher, Objects(workers=4), state=state, clock=clock, warn=self.warnings.append, ttl=ttl
         )
 
 

@@ -47,6 +47,8 @@ ANSWERS = {
 }  # fmt: skip
 #: Modules of ours, all modules, and other files that are opened, or looked for.  Measured: 80, 146 (Python 3.11), 36.
 MOST_OURS, MOST_MODULES, MOST_OPENED = 81, 164, 38
+#: More of them where servers could be asked, and are not.
+HTTP_MODULES = 6
 
 
 class Cost:
@@ -72,11 +74,15 @@ def cost(unprivileged: Unprivileged, test_repository: ServedRepository) -> Calla
 def costs(
     unprivileged: Unprivileged, test_repository: ServedRepository, *options: str, over_http: bool
 ) -> Callable[..., Cost]:
-    """Of launching a command, the repository having been verified here before, and byte code being there."""
+    """Of launching a command, the repository having been verified here before, and byte code being there.
+
+    `options` are flags, or variables of the environment.
+    """
     key = unprivileged.give(test_repository.key)
     address = test_repository.url if over_http else f"file://{test_repository.directory}"
-    flags = ["--repo", f"{test_repository.name}={address}", "--key", str(key), "--proxy", "DIRECT", *options]
-    launches = Launches.of(unprivileged, flags)
+    flags = ["--repo", f"{test_repository.name}={address}", "--key", str(key), "--proxy", "DIRECT"]
+    launches = Launches.of(unprivileged, [*flags, *(option for option in options if option.startswith("-"))])
+    variables = dict(option.split("=", 1) for option in options if not option.startswith("-"))
     place = unprivileged.home / "audit"
     place.mkdir(exist_ok=True)
     (place / "sitecustomize.py").write_text(HOOK)
@@ -87,7 +93,7 @@ def costs(
         launches.ok(*command)
         test_repository.requests.clear()
         log = launches.home / "audit.log"
-        launches.ok(*command, env={"PYTHONPATH": str(place), "HEPWRAP_TEST_AUDIT": str(log)})
+        launches.ok(*command, env={"PYTHONPATH": str(place), "HEPWRAP_TEST_AUDIT": str(log), **variables})
         return Cost(log)
 
     return measured
@@ -113,10 +119,19 @@ def test_a_launch_loads_and_opens_no_more_than_it_did(cost: Callable[..., Cost])
     assert twice == set(), "imported in both processes, and so after the fork: import it before"
 
 
-def test_a_launch_over_http_loads_requests_and_fetches_the_signed_files_each_once(
+def test_a_launch_over_http_soon_after_another_asks_nobody_and_does_not_load_what_could(
     unprivileged: Unprivileged, test_repository: ServedRepository
 ) -> None:
     found = costs(unprivileged, test_repository, over_http=True)("/bin/true")
+    assert test_repository.requests == []
+    assert found.loaded(HEAVY | ANSWERS) == set()
+    assert len(set(found.modules)) <= MOST_MODULES + HTTP_MODULES
+
+
+def test_a_launch_over_http_that_asks_loads_requests_and_fetches_the_signed_files_each_once(
+    unprivileged: Unprivileged, test_repository: ServedRepository
+) -> None:
+    found = costs(unprivileged, test_repository, "HEPWRAP_MAX_TTL=0", over_http=True)("/bin/true")
     assert found.loaded({"requests", "cryptography", "hepwrap.interpose.world"}) == {"requests"}
     names = sorted(name.rpartition("/")[2] for name in test_repository.requests)
     assert [name for name in names if name.startswith(".")] == [".cvmfspublished", ".cvmfswhitelist"]

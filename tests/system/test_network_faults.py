@@ -212,6 +212,21 @@ def test_what_failed_while_the_server_was_dead_works_afterwards(repository: Faul
         assert job.errors().count("Input/output error") == 2
 
 
+def test_a_launch_soon_after_another_misses_a_dead_server_when_a_path_is_asked_about(one: FaultyRepository) -> None:
+    """It gets EIO and a sentence, as ever.  A launch that asks starts nothing."""
+    script = f"echo begun; cat {README}"
+    assert one.launches.run("cat", README, env=QUICK).stdout == CONTENT
+    one.server.stop()
+    done = one.launches.run("sh", "-c", script, env=QUICK)
+    assert done.stdout == "begun\n"
+    assert f"cat: {README}: Input/output error\n" in done.stderr
+    assert "cannot fetch data/2c/d145415d97" in done.stderr
+    done = one.launches.run("sh", "-c", script, env={**QUICK, "HEPWRAP_MAX_TTL": "0"})
+    assert (done.returncode, done.stdout) == (125, "")
+    one.server.start()
+    assert one.launches.run("cat", README, env=QUICK).stdout == CONTENT
+
+
 @pytest.mark.parametrize("name", ["503", "hangs up", "sends half", "wrong bytes", "404", "tells too long a length"])
 def test_a_fault_that_passes_is_forgotten(one: FaultyRepository, name: str) -> None:
     one.fault(object_of(one.directory, "/README"), FAULTS[name][0])

@@ -36,10 +36,12 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @contextmanager
 def launching(workshop: Workshop, user: Unprivileged, *options: str, key: Path | None = None) -> Iterator[Launches]:
-    """Served over HTTP as it stands, to the ordinary user."""
+    """Served over HTTP as it stands, to the ordinary user; each launch asks, whatever was said to the one before."""
     key = user.give(key or workshop.public_key)
     for served in serve(NAME, workshop.root, key):
-        yield Launches.of(user, [*flags(served, key), *options])
+        launches = Launches.of(user, [*flags(served, key), *options])
+        (launches.home / "hepwrap.toml").write_text("max_ttl = 0\n")
+        yield launches
 
 
 def flags(served: ServedRepository, key: Path) -> list[str]:

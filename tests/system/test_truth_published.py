@@ -115,7 +115,7 @@ def test_a_copy_out_of_the_repository_is_the_tree_again(wrapped: Launches, publi
     assert copied.entries[b"/one"]["inode"] == copied.entries[b"/two"]["inode"]
 
 
-def test_a_new_revision_is_seen_by_the_next_launch_and_not_by_a_running_one(
+def test_a_new_revision_is_seen_by_the_next_launch_that_asks_and_not_by_a_running_one(
     unprivileged: Unprivileged, tester: Launches, patching: list[str], open_place: Path
 ) -> None:
     place = open_place / f"revisions{''.join(patching)}"
@@ -130,4 +130,7 @@ def test_a_new_revision_is_seen_by_the_next_launch_and_not_by_a_running_one(
             quiet(served.publish_again())
             running.say("go")
             assert running.rest() == "first\n"
-        assert launcher.ok("sh", "-c", f"cat /cvmfs/{NAME}/*") == b"second\nnew\n"
+        see = ("sh", "-c", f"cat /cvmfs/{NAME}/*")
+        assert launcher.ok(*see) == b"first\n", "its publisher allows 240 seconds"
+        assert launcher.ok(*see, env={"HEPWRAP_MAX_TTL": "0"}) == b"second\nnew\n"
+        assert launcher.ok(*see) == b"second\nnew\n", "nobody is taken back"

@@ -81,6 +81,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tag", "repository.tag", parse.tag, _ONE, "CVMFS_REPOSITORY_TAG", "--tag"),
     Option("root_hash", "repository.root_hash", parse.root_hash, _ONE, "CVMFS_ROOT_HASH", "--root-hash"),
     Option("date", "repository.date", parse.date, _ONE, "CVMFS_REPOSITORY_DATE"),
+    Option("max_ttl", "repository.max_ttl", parse.minutes, cvmfs="CVMFS_MAX_TTL"),
     # How it is fetched.
     Option("proxy", "fetch.proxy", parse.text, cvmfs="CVMFS_HTTP_PROXY", flag="--proxy"),
     Option("fallback_proxy", "fetch.fallback_proxy", parse.text, cvmfs="CVMFS_FALLBACK_PROXY"),

@@ -55,6 +55,14 @@ def seconds(value: str) -> float:
     return number
 
 
+def minutes(value: str) -> float:
+    """Minutes, not negative; as seconds."""
+    try:
+        return 60 * seconds(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no number of minutes") from None
+
+
 def count(value: str) -> int:
     """A whole number, not negative."""
     if not (value.isascii() and value.isdigit() and len(value) < 20):
