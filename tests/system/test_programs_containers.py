@@ -1,6 +1,6 @@
 """An unprivileged container runtime inside of a job: Charliecloud, as HPC centres have it.
 
-It enters user and mount namespaces of its own and makes an image directory its root.  Natively /cvmfs is bound into it, and
+It enters user and mount namespaces of its own and makes an image directory its root.  Natively /cvmfs is bound into it;
 here it is there by itself: what a task has for its root does not matter to a virtual path.
 """
 
