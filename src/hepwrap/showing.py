@@ -36,8 +36,10 @@ def arrange(table: MountTable, settings: Settings, environ: Mapping[bytes, bytes
     if settings.root is None and not settings.binds:
         return
     named = [(os.fsencode(place), os.fsencode(host)) for place, host in settings.binds]
+    resolver = Resolver(table, OsHost())
+    for place, host in named:
+        refuse_virtual(resolver, place, host)
     if settings.root is None:
-        resolver = Resolver(table, OsHost())
         table.show(Binds([below_prefix(resolver, place, host) for place, host in named]))
         return
     node = find_root(table, os.fsencode(settings.root))
@@ -63,6 +65,19 @@ def find_root(table: MountTable, path: bytes) -> Node:
     if not isinstance(found, Node) or not found.entry.is_dir or found.mount is table.top:
         raise LaunchError(f"{what} is no directory of a repository; name one that holds a whole system")
     return found
+
+
+def refuse_virtual(resolver: Resolver, place: bytes, host: bytes) -> None:
+    """What is shown elsewhere has to be the machine's own: `resolver` is that of the root that this has."""
+    if os.path.exists(host):
+        return
+    with contextlib.suppress(PathError):
+        if isinstance(resolver.resolve(os.path.abspath(host)).target, HostPath):
+            return
+    raise LaunchError(
+        f"--bind {os.fsdecode(place)}={os.fsdecode(host)}: this machine has none, and what is in a repository cannot be"
+        " shown elsewhere; reach it by its own path, with --root too, or by a symbolic link"
+    )
 
 
 def below_prefix(resolver: Resolver, place: bytes, host: bytes) -> Bind:

@@ -212,6 +212,11 @@ MISTAKES = {
     "--bind x=/tmp": "is no absolute directory",
     f"--bind /cvmfs/{NAME}/x=": "stands what is to be shown there",
     f"--root {ROOT} --bind /tmp/nowhere/at/all=/tmp": "make it first",
+    f"--root {ROOT} --bind /opt/x={ROOT}/etc": "cannot be shown elsewhere",
+    f"--root {ROOT} --bind /opt/x=/cvmfs": "cannot be shown elsewhere",
+    f"--root {ROOT} --bind /opt/x={ROOT}/no-such": "cannot be shown elsewhere",
+    f"--bind {ROOT}/opt=/proc/self/root{ROOT}/usr": "cannot be shown elsewhere",
+    f"--bind {ROOT}/opt=/usr/../cvmfs/{NAME}": "cannot be shown elsewhere",
     f"--root {ROOT} --bind /cvmfs=/tmp": "repositories are shown there",
 }
 
