@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-#: slot, task, why, call, arguments, two bases, two paths, start, argv, socket (see hepwrap.interpose.question).
+#: slot, task, why, call, arguments, two bases, two paths, two starts, argv, socket (see hepwrap.interpose.question).
 Raw = tuple[
     int,
     int,
@@ -11,6 +11,7 @@ Raw = tuple[
     tuple[int, ...],
     int,
     int,
+    bytes | None,
     bytes | None,
     bytes | None,
     bytes | None,

@@ -22,6 +22,8 @@ class Home:
         self.has_prefix = has_root or os.path.lexists(prefix)
         #: What `/` is to tasks that see the same mounts.
         self.root = root_at("/")
+        #: The job could make what the host lacks.
+        self.may_make_prefix = os.access(os.path.dirname(prefix), os.W_OK, effective_ids=True)
         self._job_may_change_all = _has_rights()
 
     def is_settled(self, path: bytes) -> bool:

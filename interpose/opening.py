@@ -10,13 +10,13 @@ import os
 import stat
 
 from hepwrap.errors import NotFound, PathError
-from hepwrap.interpose.lookup import Answer, Found, known, list_quietly, look_up, on_object
+from hepwrap.interpose.lookup import NATIVE, Answer, Found, known, list_quietly, look_up, on_object
 from hepwrap.interpose.question import Question
 from hepwrap.interpose.refusing import OPEN_TREE_CLONE, shown_elsewhere
 from hepwrap.interpose.task import credentials_of
 from hepwrap.interpose.way import Way
 from hepwrap.interpose.world import World
-from hepwrap.interpose.writing import place_of
+from hepwrap.interpose.writing import leave_to_host, place_of
 from hepwrap.vfs.index import _index
 from hepwrap.vfs.index.layout import target, target_errno
 from hepwrap.vfs.permissions import R_OK, W_OK, access, is_read_only, owns
@@ -32,8 +32,13 @@ def on_open(world: World, question: Question) -> Answer:
     flags = question.flags
     if at := open_known(world, question):
         return opened(world, at)
-    if flags & os.O_CREAT and names_directory(Way.of(world, question)):
-        return target_errno(errno.EISDIR), None
+    if flags & os.O_CREAT:
+        way = Way.of(world, question)
+        if names_directory(way):
+            return target_errno(errno.EISDIR), None
+        if has_slash(question.path):  # in a directory of the host: the kernel does not look at the name itself
+            place = place_of(world, way)
+            return NATIVE if question.rules != AS_EVER else leave_to_host(world, way, place), None
     try:
         found = look_up(world, question)
     except NotFound as error:
@@ -73,8 +78,6 @@ def names_directory(way: Way) -> bool:
             return False
         try:
             directory = way.beside(above + b"/." if above else b"/" if path.startswith(b"/") else b".").resolve(True)
-            if path != bare and place_of(way.world, way).is_top:
-                return True
             if directory is None or not isinstance(directory.target, Node) or path != bare:
                 return directory is not None and isinstance(directory.target, Node)
             found = way.beside(bare).resolve(False)

@@ -30,8 +30,9 @@ class Question:
     #: The paths (or path and attribute name) as given; None where the pointer was NULL.
     path: bytes | None
     second_path: bytes | None
-    #: What /proc says of the host directory that a relative path starts from.
+    #: What /proc says of the host directories that relative paths start from.
     start: bytes | None
+    second_start: bytes | None
     #: Pointers of an exec's argv, in the program's memory.
     argv: tuple[int, ...] | None
     #: A descriptor of ours (now the answer's) through which something is to be sent; -1: none.

@@ -23,7 +23,7 @@ from hepwrap.vfs.resolve import Node, text
 
 CAP_SYS_CHROOT, CAP_SYS_ADMIN = 18, 21
 OPEN_TREE_CLONE, MS_REMOUNT, MS_BIND, MS_MOVE = 1, 32, 4096, 8192
-MOUNT = 165
+MOUNT, MOVE_MOUNT, MOVE_MOUNT_F_SYMLINKS = 165, 429, 1
 #: What is said once in a job, to those who on a mount could have done it.
 _NO_ROOT = "{} can be no root (chroot, pivot_root): refused; start the job with hepwrap --root {} instead"
 _NO_MOUNT_POINT = "nothing can be mounted on {}: refused; show it there with hepwrap --bind {}=PATH instead"
@@ -51,10 +51,17 @@ def mount_point(world: World, question: Question, node: Node) -> int:
     return _refused(world, question, node, _NO_MOUNT_POINT, CAP_SYS_ADMIN)
 
 
-def is_bind(question: Question) -> bool:
-    """Whether it is a mount(2) that would show one path's tree at another."""
+def has_source(question: Question) -> bool:
+    """Whether it is a mount(2) that would show one path's tree at another, or a move_mount(2) of one by its path."""
     flags = question.arguments[3]
-    return question.number == MOUNT and bool(flags & (MS_BIND | MS_MOVE)) and not flags & MS_REMOUNT
+    if question.number == MOUNT:
+        return bool(flags & (MS_BIND | MS_MOVE)) and not flags & MS_REMOUNT
+    return question.number == MOVE_MOUNT and bool(question.second_path)
+
+
+def follows_source(question: Question) -> bool:
+    """Whether a link at the end of that path is followed."""
+    return question.number == MOUNT or bool(question.arguments[4] & MOVE_MOUNT_F_SYMLINKS)
 
 
 def shown_elsewhere(world: World, question: Question, node: Node) -> int:
@@ -112,8 +119,11 @@ def on_refused(world: World, question: Question, found: Found) -> Answer:
 
 
 def on_mounts(world: World, question: Question) -> Answer:
-    """As on_refused; the source of a bind mount is looked at too: the kernel must not find another thing there."""
-    source = source_of(world, question) if is_bind(question) else None
+    """As on_refused; what would be shown is looked at too: the kernel must not find another thing there."""
+    try:
+        source = source_of(world, question) if has_source(question) else None
+    except PathError:  # what the host has by that name is not meant
+        return MISSING, None
     if source is None:
         return on_refused(world, question)
     found = look_up(world, question, seen_only=True)
@@ -124,11 +134,8 @@ def on_mounts(world: World, question: Question) -> Answer:
 
 
 def source_of(world: World, question: Question) -> Node | None:
-    """What a bind mount would show elsewhere, where that is virtual."""
+    """What would be shown elsewhere, where that is virtual; PathError where the way there fails in a repository."""
     if not question.second_path:
         return None
-    try:
-        found = Way(world, question, question.second_path, question.second_base, question.start).resolve(True)
-    except PathError:
-        return None
+    found = Way.of_second(world, question).resolve(follows_source(question))
     return found.target if found is not None and isinstance(found.target, Node) else None

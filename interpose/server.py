@@ -153,7 +153,8 @@ class Server:
             "standin_mark": standins.mark,
             "flags": (_index.HEADER_HOST_PREFIX if home.has_prefix else 0)
             | (0 if proc_is_ours() else _index.HEADER_WANDERERS)
-            | (_index.HEADER_NESTED_BINDS if self.ground.mounts.binds.nested else 0),
+            | (_index.HEADER_NESTED_BINDS if self.ground.mounts.binds.nested else 0)
+            | (_index.HEADER_MAKERS if home.may_make_prefix else 0),
             "root_mount": home.root.mount,
             "root_device": home.root.device,
             "root_inode": home.root.inode,

@@ -31,6 +31,11 @@ class Way:
         """Of the path that the question is about, or the first of two."""
         return cls(world, question, question.path, question.base, question.start)
 
+    @classmethod
+    def of_second(cls, world: World, question: Question) -> Way:
+        """That of the second path of a question."""
+        return cls(world, question, question.second_path, question.second_base, question.second_start)
+
     def beside(self, path: bytes) -> Way:
         """The same start, another path."""
         return Way(self.world, self.question, path, self._base, self._start)

@@ -79,9 +79,19 @@ def place_of(world: World, way: Way) -> Place:
     if isinstance(found.target, HostPath):
         there = found.target.path
         clean = HostPath(there[:-2] or b"/" if there.endswith(b"/.") else there, found.target.bind)
-        is_top = clean.bind is None and os.path.normpath(join(clean.path, name)) == world.resolver.mounts.prefix
-        return Place(clean, name, bare != path, is_top)
+        return Place(clean, name, bare != path, is_top(world, way.beside(bare), name))
     return Place(found.target, name, slash=bare != path)
+
+
+def is_top(world: World, way: Way, name: bytes) -> bool:
+    """Whether a path that ends with `name`, in a directory of the host, is one of /cvmfs itself."""
+    if name != os.path.basename(world.resolver.mounts.prefix):
+        return False
+    try:
+        found = way.resolve(False)
+    except PathError:  # by rules that let nobody come to another mount
+        return True
+    return found is not None and isinstance(found.target, Node)
 
 
 def missing_or_existing(way: Way, place: Place) -> bool:
@@ -99,7 +109,7 @@ def verdict_on_write(world: World, question: Question, way: Way) -> int:
     if number in CREATES or number in REMOVES:
         place = place_of(world, way)
         if not place.is_ours and not place.is_top:
-            return on_host(world, way, place)
+            return leave_to_host(world, way, place)
         if place.is_top and number in REMOVES:  # the kernel says of another mount point in the same place what it would
             return target(_index.TARGET_HOST, world.book.text(MOUNT_POINT))
         return target_errno(creating(number, way, place) if number in CREATES else removing(question, place))
@@ -114,7 +124,7 @@ def verdict_on_write(world: World, question: Question, way: Way) -> int:
     return target_errno(on_existing(number, found.target))
 
 
-def on_host(world: World, way: Way, place: Place) -> int:
+def leave_to_host(world: World, way: Way, place: Place) -> int:
     """The directory is the host's: the kernel goes on, by the path that gets it there."""
     if not isinstance(place.directory, HostPath):
         return NATIVE
@@ -149,7 +159,7 @@ def verdict_on_address(world: World, question: Question, way: Way) -> int:
     if question.number == BIND:
         place = place_of(world, way)
         if not place.is_ours and not place.is_top:
-            return on_host(world, way, place)
+            return leave_to_host(world, way, place)
         verdict = creating(MKNOD, way, place)
         return target_errno(errno.EADDRINUSE if verdict == errno.EEXIST else verdict)
     found = way.resolve(True)
@@ -241,8 +251,7 @@ def on_write(world: World, question: Question) -> Answer:
 
 def on_two(world: World, question: Question) -> Answer:
     """rename, link: across the border or inside."""
-    new = Way(world, question, question.second_path, question.second_base, None)
-    return verdict_on_two(world, question, Way.of(world, question), new), None
+    return verdict_on_two(world, question, Way.of(world, question), Way.of_second(world, question)), None
 
 
 def on_address(world: World, question: Question) -> Answer:

@@ -28,7 +28,7 @@ struct question {
     uint64_t why;       /* reason, follow and flags as protocol.h packs them */
     uint64_t number, arguments[6], base[2];
     char *path[2];      /* NUL-terminated copies; NULL: the call has no such path, or the pointer is NULL */
-    char *start;        /* where a relative path on the host starts: the link in /proc, or NULL */
+    char *start[2];     /* where relative paths on the host start: the link in /proc, or NULL */
     uint64_t *argv;     /* argv pointers of an exec, argv_count of them */
     uint32_t argv_count;
     int socket;         /* ours, through which a descriptor is to be sent; -1: none */

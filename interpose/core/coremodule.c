@@ -127,7 +127,7 @@ static PyObject *tuple_of(const uint64_t *values, uint32_t count)
     return tuple;
 }
 
-/* next() -> (slot, task, why, number, arguments, base, second_base, path, second_path, start, argv, socket), None at the end */
+/* next() -> (slot, task, why, number, arguments, base, second_base, path, second_path, start, second_start, argv, socket), None at the end */
 static PyObject *tracer_next(PyObject *object, PyObject *unused)
 {
     struct question *q;
@@ -137,9 +137,9 @@ static PyObject *tracer_next(PyObject *object, PyObject *unused)
     Py_END_ALLOW_THREADS
     if (!q)
         Py_RETURN_NONE;
-    PyObject *result = Py_BuildValue("(IiKKNKKyyyNi)", q->slot, (int)q->task, (unsigned long long)q->why, (unsigned long long)q->number,
+    PyObject *result = Py_BuildValue("(IiKKNKKyyyyNi)", q->slot, (int)q->task, (unsigned long long)q->why, (unsigned long long)q->number,
                                      tuple_of(q->arguments, 6), (unsigned long long)q->base[0],
-                                     (unsigned long long)q->base[1], q->path[0], q->path[1], q->start,
+                                     (unsigned long long)q->base[1], q->path[0], q->path[1], q->start[0], q->start[1],
                                      q->argv ? tuple_of(q->argv, q->argv_count) : Py_NewRef(Py_None), q->socket);
     if (result)
         q->socket = -1; /* the caller's now */

@@ -26,7 +26,8 @@ void question_free(struct question *question)
         return;
     free(question->path[0]);
     free(question->path[1]);
-    free(question->start);
+    free(question->start[0]);
+    free(question->start[1]);
     free(question->argv);
     if (question->socket >= 0)
         close(question->socket);
@@ -80,14 +81,14 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 static uint64_t fingerprint(const struct question *question)
 {
     const struct row *row = row_of(question->number);
-    const char *texts[3] = {question->path[0], question->path[1], question->start};
+    const char *texts[4] = {question->path[0], question->path[1], question->start[0], question->start[1]};
     uint64_t hash = hash_bytes(HASH_START, &question->why, sizeof question->why);
     hash = hash_bytes(hash, &question->number, sizeof question->number);
     hash = hash_bytes(hash, question->base, sizeof question->base);
     for (uint32_t i = 0; i < 6; i++)
         if (!row || (i != row->path && i != row->second_path))
             hash = hash_bytes(hash, &question->arguments[i], sizeof question->arguments[i]);
-    for (int i = 0; i < 3; i++) /* the NUL too, and a mark for none */
+    for (int i = 0; i < 4; i++) /* the NUL too, and a mark for none */
         hash = texts[i] ? hash_bytes(hash, texts[i], strlen(texts[i]) + 1) : hash_word(hash, 1);
     return question->argv ? hash_bytes(hash, question->argv, question->argv_count * 8UL) : hash;
 }
@@ -158,21 +159,29 @@ static long copy_argv(pid_t task, uint64_t address, struct question *question)
     }
 }
 
+/* What readlink says of a directory that has no name any more: a stand-in too, by whose name in /proc the server knows it. */
+#define LOST " (deleted)"
+
 /* The host directory that a relative path starts from.  The link is read here, in the stop, with the tracer's rights. */
-static void copy_start(pid_t task, const struct row *row, struct question *question)
+static void copy_start(pid_t task, const struct row *row, struct question *question, int which)
 {
     char name[64], target[TEXT_LIMIT];
-    int dirfd = row->dirfd < 6 ? (int)question->arguments[row->dirfd] : AT_FDCWD;
+    uint32_t place = which ? row->second_dirfd : row->dirfd;
+    int dirfd = place < 6 ? (int)question->arguments[place] : AT_FDCWD;
     bool in_root = question->why >> 16 & RESOLVE_IN_ROOT; /* then an absolute path starts there as well */
-    if (!question->path[0] || (question->path[0][0] == '/' && !in_root) || question->base[0])
+    const char *path = question->path[which];
+    if (!path || (path[0] == '/' && !in_root) || question->base[which])
         return;
     if (dirfd == AT_FDCWD)
         snprintf(name, sizeof name, "/proc/%d/cwd", task);
     else
         snprintf(name, sizeof name, "/proc/%d/fd/%d", task, dirfd);
-    ssize_t length = readlink(name, target, sizeof target - 1);
-    if (length > 0)
-        question->start = strndup(target, (size_t)length);
+    ssize_t length = readlink(name, target, sizeof target - sizeof LOST);
+    if (length <= 0)
+        return;
+    target[length] = 0;
+    bool lost = length >= (ssize_t)strlen(LOST) && !strcmp(target + length - strlen(LOST), LOST);
+    question->start[which] = strdup(lost ? name : target);
 }
 
 /* The other end of the socket that the task waits at. */
@@ -197,7 +206,8 @@ static long fill(pid_t task, struct question *question)
         if (r < 0)
             return r;
     }
-    copy_start(task, row, question);
+    copy_start(task, row, question, 0);
+    copy_start(task, row, question, 1); /* the second is no path where it comes below */
     if (row->handler == DO_execve || row->handler == DO_execveat)
         return copy_argv(task, question->arguments[row->path + 1], question);
     if (row->handler >= DO_getxattr && row->handler <= DO_fgetxattr)

@@ -72,7 +72,7 @@ enum {
     NR_ioctl = 16, NR_pread64 = 17, NR_access = 21, NR_getpid = 39, NR_recvmsg = 47, NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_getcwd = 79,
     NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_lchown = 94, NR_prctl = 157, NR_mount = 165, NR_umount2 = 166, NR_lsetxattr = 189, NR_lremovexattr = 198, NR_futex = 202,
     NR_inotify_add_watch = 254, NR_openat = 257, NR_futimesat = 261, NR_newfstatat = 262, NR_linkat = 265, NR_symlinkat = 266,
-    NR_readlinkat = 267, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
+    NR_readlinkat = 267, NR_faccessat = 269, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
     NR_execveat = 322, NR_fspick = 433, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466, NR_file_getattr = 468, NR_file_setattr = 469,
 };
 enum {
@@ -90,7 +90,7 @@ enum {
     R_OK = 4, W_OK = 2, X_OK = 1,
     RESOLVE_NO_SYMLINKS = 4, RESOLVE_IN_ROOT = 16, RESOLVE_CACHED = 32, STATX_RESERVED = (int)0x80000000,
     MS_REMOUNT = 32, MS_BIND = 4096, MS_MOVE = 8192,
-    OPEN_TREE_CLONE = 1, FSPICK_SYMLINK_NOFOLLOW = 2, UMOUNT_NOFOLLOW = 8, IN_DONT_FOLLOW = 0x02000000, FAN_MARK_DONT_FOLLOW = 4,
+    OPEN_TREE_CLONE = 1, MOVE_MOUNT_F_SYMLINKS = 1, FSPICK_SYMLINK_NOFOLLOW = 2, UMOUNT_NOFOLLOW = 8, IN_DONT_FOLLOW = 0x02000000, FAN_MARK_DONT_FOLLOW = 4,
     UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe,
     PROT_READ = 1, PROT_WRITE = 2, FUTEX_WAIT = 0, F_GETFL = 3, FS_IOC_SETFLAGS = 0x40086602, FS_IOC_FSSETXATTR = 0x401c5820,
 };

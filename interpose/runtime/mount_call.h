@@ -3,10 +3,16 @@
 #define HEPWRAP_MOUNT_CALL_H
 #include "path_call.h"
 
-/* Is the source of mount(2) a path of the caller's, and no device or name of the file system's own? */
+/* Is the source of mount(2) a path of the caller's, and no device or name of the file system's own?  And that of
+ * move_mount(2), and no descriptor alone? */
 static inline int has_source(void)
 {
-    return f->row->number == NR_mount && (f->a[3] & (MS_BIND | MS_MOVE)) && !(f->a[3] & MS_REMOUNT) && path_of(1);
+    if (f->row->second_path > 5 || !path_of(1))
+        return 0;
+    if (f->row->number == NR_mount)
+        return (f->a[3] & (MS_BIND | MS_MOVE)) && !(f->a[3] & MS_REMOUNT);
+    f->follow = (f->a[4] & MOVE_MOUNT_F_SYMLINKS) != 0;
+    return *(const volatile char *)path_of(1) != 0;
 }
 
 /* What becomes of the call if its source could be virtual: by that name the kernel might find another thing, of a /cvmfs of
@@ -14,7 +20,7 @@ static inline int has_source(void)
 static __attribute__((noinline)) u64 look_at_source(void)
 {
     u64 target = first_look(1);
-    int stands = identify(AT_FDCWD, path_of(1), 0) != 0;
+    int stands = identify(start_of(1), path_of(1), 0) != 0;
     if (!stands && target == LET_KERNEL)
         return LET_KERNEL;
     first_look(0); /* for what the other path starts at */

@@ -47,8 +47,10 @@ static inline int was_ours(int start)
 static inline void note_start(int start, int is_ours)
 {
     u8 *hint = &own_page()->starts[(u32)start % HINTS];
-    if (LOAD(*hint) != is_ours && (!is_ours || has_own_page()))
-        STORE(*hint, (u8)is_ours);
+    if (!is_ours && LOAD(*hint))
+        STORE(*hint, 0);
+    if (is_ours && !LOAD(*hint) && has_own_page())
+        STORE(*hint, 1);
 }
 
 /* A place may be remembered while all who share a working directory share memory and process id.  The two words are not

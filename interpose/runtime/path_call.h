@@ -141,7 +141,7 @@ static __attribute__((noinline)) long path_call(void)
             f->base = offset_of(inode);
             f->follow = THE_BASE_ITSELF;
             target = TARGET(TARGET_INODE, f->base);
-        } else if (!doubtful(r) || (target = second_look(0)) == LET_KERNEL) {
+        } else if (!(doubtful(r) || forbidden_to_make(r)) || (target = second_look(0)) == LET_KERNEL) {
             return r;
         }
     }

@@ -6,7 +6,7 @@
 
 #define NONE 0xffff
 enum kind { KIND__, KIND_DIRFD, KIND_PATH, KIND_FD, KIND_FLAGS, KIND_MODE, KIND_BUF, KIND_SIZE, KIND_PTR, KIND_INT,
-            KIND_ARGV, KIND_ENVP, KIND_STRING, KIND_SOURCE };
+            KIND_ARGV, KIND_ENVP, KIND_STRING, KIND_SOURCE, KIND_SOURCEFD };
 
 enum handler {
     DO_nothing,
@@ -47,7 +47,8 @@ enum row_index {
     {x86_64, DO_##treatment, \
      POSITION(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
      POSITION(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
-     SECOND(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+     SMALLER(SECOND(KIND_DIRFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
+             POSITION(KIND_SOURCEFD, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f)), \
      SMALLER(SECOND(KIND_PATH, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \
              POSITION(KIND_SOURCE, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f)), \
      POSITION(KIND_FLAGS, KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f), \

@@ -77,17 +77,38 @@ static inline const struct inode *identify_fd(int fd)
     return identify(fd, "", AT_EMPTY_PATH);
 }
 
-/* The virtual inode that relative paths start at, or 0; the next call looks in the right place first. */
-static __attribute__((noinline)) const struct inode *starting_at(int start)
+/* The same of what a path starts from, where a filter of the program's own may forbid that call: older ones may pass.
+ * PLACE_HOST of no descriptor. */
+static __attribute__((noinline)) u64 place_by_older_call(int start)
+{
+    static const char here[] = ".";
+    struct kernel_stat st;
+    long r = start == AT_FDCWD ? raw2(NR_stat, here, &st) : raw2(NR_fstat, start, &st);
+    if (r < 0)
+        return r == -EBADF ? PLACE_HOST : PLACE_UNKNOWN;
+    const struct inode *inode = standing_in(st.st_dev, st.st_ino, (u32)st.st_nlink, st.times[2]);
+    return inode ? offset_of(inode) : PLACE_HOST;
+}
+
+/* What relative paths start at; the next call looks in the right place first. */
+static __attribute__((noinline)) u64 starting_place(int start)
 {
     u64 place = start == AT_FDCWD ? known_place() : PLACE_UNKNOWN;
-    if (place == PLACE_UNKNOWN) {
-        u32 since = start == AT_FDCWD ? begin_to_look() : 0;
-        place = place_of(start, "", AT_EMPTY_PATH);
-        note_start(start, place > PLACE_HOST);
-        note_place(since, place);
-    }
-    return inode_of(place);
+    if (place != PLACE_UNKNOWN)
+        return place;
+    u32 since = start == AT_FDCWD ? begin_to_look() : 0;
+    place = place_of(start, "", AT_EMPTY_PATH);
+    if (place == PLACE_UNKNOWN)
+        return place_by_older_call(start);
+    note_start(start, place > PLACE_HOST);
+    note_place(since, place);
+    return place;
+}
+
+/* The virtual inode among them, or 0. */
+static inline const struct inode *starting_at(int start)
+{
+    return inode_of(starting_place(start));
 }
 
 /* Does an absolute path start below the prefix?  Short prefixes, as "/cvmfs", at one go. */
@@ -184,7 +205,7 @@ static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
     long r = raw4(NR_openat2, dirfd, path, how, sizeof how);
     if (r >= 0)
         raw1(NR_close, r);
-    return !(r >= 0 || r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EBADF || r == -ENAMETOOLONG);
+    return !(r >= 0 || r == -ENOENT || r == -ENOTDIR || r == -EBADF || r == -ENAMETOOLONG);
 }
 
 /* Does the host itself have the directory, and not the name in it?  linkat says so without a trace: it looks up the
@@ -274,14 +295,14 @@ static inline int stays_or_goes_up(const char *path)
     return !*path || (path[0] == '.' && (!path[1] || (path[1] == '.' && (path[2] == '/' || !path[2]))));
 }
 
-/* From a virtual directory; 0: it is none. */
-static inline u64 from_directory(int second)
+/* From a virtual directory; 0: it is none; `unknown` where a filter of the program's own keeps it from us. */
+static inline u64 from_directory(int second, u64 unknown)
 {
-    const struct inode *dir = starting_at(start_of(second));
-    if (!dir)
-        return 0;
-    *(second ? &f->noted : &f->base) = offset_of(dir);
-    return known_or_ask(find_target(index_of(), dir, walked_path(second), f->follow));
+    u64 place = starting_place(start_of(second));
+    if (place <= PLACE_HOST)
+        return place == PLACE_HOST ? 0 : unknown;
+    *(second ? &f->noted : &f->base) = place;
+    return known_or_ask(find_target(index_of(), inode_of(place), walked_path(second), f->follow));
 }
 
 /* An absolute path where the root is ours. */
@@ -309,20 +330,40 @@ static __attribute__((noinline)) u64 first_look(int second)
     }
     if (!stays_or_goes_up(path) && !was_ours(start_of(second)) && !is_unreliable())
         return LET_KERNEL;
-    u64 target = from_directory(second);
+    u64 target = from_directory(second, 0);
     if (target)
         return target;
     return is_unreliable() && *path_of(second) && could_be_ours(second, 0) ? TARGET(TARGET_ASK, 0) : LET_KERNEL;
 }
 
-/* A look before something is made: where the path mentions the mount point, which the host may lack, the kernel could make
- * that. */
+/* Does the call make what a link at the end of its path leads to? */
+static inline int makes_by_link(void)
+{
+    return f->row->handler <= DO_creat && f->follow && (f->flags & O_CREAT);
+}
+
+static __attribute__((noinline)) int is_link(int start, const char *path)
+{
+    char byte;
+    return raw4(NR_readlinkat, start, path, &byte, sizeof byte) > 0;
+}
+
+/* Could that be the mount point?  Only who may make names beside it comes so far; a link that leads nowhere could. */
+static __attribute__((noinline)) int could_make_prefix(void)
+{
+    if (!makes_by_link() || !(LOAD(index_of()->flags) & (HEADER_MAKERS | HEADER_WANDERERS)))
+        return 0;
+    return f->rules || (is_link(start_of(0), path_of(0)) && raw3(NR_faccessat, start_of(0), path_of(0), 0) < 0);
+}
+
+/* A look before something is made: where the path mentions the mount point, which the host may lack, or a link leads to it,
+ * the kernel could make that. */
 static __attribute__((noinline)) u64 look_before_making(int second)
 {
     const char *path = walked_path(second);
-    if (!mentions_prefix(path))
+    if (!mentions_prefix(path) && !could_make_prefix())
         return LET_KERNEL;
-    u64 target = path[0] == '/' ? 0 : from_directory(second);
+    u64 target = walked_path(second)[0] == '/' ? 0 : from_directory(second, 0);
     return target ? target : TARGET(TARGET_ASK, 0);
 }
 
@@ -332,13 +373,19 @@ static inline int doubtful(long result)
     return result == -ENOENT || result == -ENOTDIR || result == -ELOOP || (result == -EAGAIN && f->rules & RESOLVE_CACHED);
 }
 
+/* The same of who may not make what could be the mount point. */
+static inline int forbidden_to_make(long result)
+{
+    return (result == -EACCES || result == -EROFS) && makes_by_link();
+}
+
 /* Second look, after the kernel said `doubtful`: could this path lead to us after all? */
 static __attribute__((noinline)) u64 second_look(int second)
 {
     const char *path = walked_path(second);
     if (!path[0])
         return LET_KERNEL;
-    u64 target = path[0] == '/' ? 0 : from_directory(second);
+    u64 target = path[0] == '/' ? 0 : from_directory(second, TARGET(TARGET_ASK, 0));
     if (target)
         return target;
     return could_be_ours(second, !is_unreliable()) ? known_to_be_host(second) : LET_KERNEL;

@@ -224,7 +224,9 @@ def make_host(place: Path) -> None:
     (place / "directory").mkdir()
     links = {"into": MOUNT, "intofile": f"{MOUNT}/file", "intolink": f"{MOUNT}/link", "cvmfs": "/cvmfs",
              "intomissing": f"{MOUNT}/missing", "first": "second", "second": "into", "dangling": "nowhere",
-             "relative": "../../cvmfs/" + NAME, "circle": "circle", "real-link": "real"}  # fmt: skip
+             "relative": "../../cvmfs/" + NAME, "circle": "circle", "real-link": "real",
+             "totop": "/cvmfs", "tototop": "totop", "besidetop": "../../cvmfs", "overusr": "/usr/../cvmfs/.",
+             "slashedtop": "/cvmfs/", "intop": "/cvmfs/new", "toroot": "/"}  # fmt: skip
     for name, target in links.items():
         (place / name).symlink_to(target)
     for path in (place / "real", place / "directory"):

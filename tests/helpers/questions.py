@@ -13,7 +13,7 @@ def question(number: int, path: bytes | None, **fields: Any) -> Question:
     """That system call on that path, by this process, unless `fields` say otherwise."""
     usual: dict[str, Any] = {
         "slot": 0, "task": os.getpid(), "reason": 0, "follow": True, "rules": AS_EVER, "flags": 0,
-        "arguments": (0,) * 6, "base": 0, "second_base": 0, "second_path": None, "start": None, "argv": None,
-        "socket": -1,
+        "arguments": (0,) * 6, "base": 0, "second_base": 0, "second_path": None, "start": None, "second_start": None,
+        "argv": None, "socket": -1,
     }  # fmt: skip
     return Question(number=number, path=path, **{**usual, **fields})

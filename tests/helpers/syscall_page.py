@@ -97,8 +97,6 @@ DIFFERENCES = (
                "what these list is the kernel's"),
     Difference("getdents64", "the link count of `/`, where the host has no `/cvmfs`, does not count it in",
                "[decision 28](decisions/0028-the-root-lists-the-mount-point.md)"),
-    Difference("openat", "O_CREAT by a link of the host's to `/cvmfs` makes a file there, if the host has none and"
-               " the caller may", "the kernel is asked first, and can"),
     Difference("openat", "O_CREAT by a host's link to a virtual file and a slash: ENOTDIR, not EISDIR",
                "the link's text is not looked at"),
     Difference("renameat2", "from a link of `/proc` to a virtual name: EPERM, on a mount EXDEV",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.faulty_repository import ENGINES, TOP, engine_options
-from tests.helpers.launches import PYTHON, Launches
+from tests.helpers.launches import PATCHINGS, PYTHON, Launches
 from tests.helpers.oracle import HOST, MOUNT, Host, Oracle
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import Unprivileged
@@ -32,7 +32,7 @@ for words in asked:
     failed = system(*arguments, *(None,) * (6 - len(arguments))) < 0
     print(words, "|", errno.errorcode[ctypes.get_errno()] if failed else "done", "|", *os.listdir(desk), flush=True)
 """
-MOUNT_CALL, MOVE_MOUNT, OPEN_TREE, PIVOT_ROOT, CHROOT = 165, 429, 428, 155, 161
+MOUNT_CALL, UMOUNT, MOVE_MOUNT, OPEN_TREE, PIVOT_ROOT, CHROOT = 165, 166, 429, 428, 155, 161
 BIND, MOVE, EMPTY_PATH, CLONE = 4096, 8192, 4, 1
 ELSEWHERE, ONTO, ROOT = "cannot be mounted elsewhere", "nothing can be mounted on", "can be no root"
 #: Call, errno, and what is said of it.
@@ -42,7 +42,9 @@ CALLS = (
       for flags in (BIND, MOVE, BIND | 16384)),
     *((f"{OPEN_TREE} {start} {path} {CLONE}", "EPERM", ELSEWHERE)
       for start, path in ((-100, "VIRTUAL"), (-100, "."), (-100, "/proc/self/fd/9"), (9, "."))),
-    (f"{MOVE_MOUNT} -100 VIRTUAL -100 DESK 0", "ENOENT", ""),
+    *((f"{MOVE_MOUNT} {start} {path} -100 DESK {flags}", "ENOENT", ELSEWHERE)
+      for start, path in ((-100, "VIRTUAL"), (-100, "."), (9, "."), (9, "../sw"), (-100, "/proc/self/fd/9"))
+      for flags in (0, 1)),
     (f"{MOUNT_CALL} DESK VIRTUAL none {BIND}", "EPERM", ONTO),
     (f"{MOUNT_CALL} none . tmpfs 0", "EPERM", ONTO),
     (f"{MOVE_MOUNT} -100 DESK -100 VIRTUAL 0", "EPERM", ONTO),
@@ -112,3 +114,38 @@ def test_a_bind_never_shows_what_the_host_has_by_the_same_name(oracle: Oracle) -
     shown = oracle.interposed(["unshare", "--mount", "sh", "-c", script], user=False, host="decoy")
     assert shown.startswith("exit 125\n")
     assert (shown.count(ELSEWHERE), shown.count(ROOT)) == (1, 1)
+
+
+#: Whatever shows, moves or hides what the host has in /cvmfs, performed one by one; TO is a directory of the host's.
+BY_NAME = (
+    *(f"{MOUNT_CALL} {source} TO none {flags}" for source in ("/cvmfs", MOUNT, f"{HOST}/cvmfs", "/cvmfs/decoy")
+      for flags in (BIND, BIND | 16384, MOVE)),
+    *(f"{MOVE_MOUNT} -100 {source} -100 TO {flags}"
+      for source in ("/cvmfs", f"{HOST}/cvmfs", f"{MOUNT}/dir", "/cvmfs/decoy") for flags in (0, 1)),
+    *(f"{OPEN_TREE} -100 {source} {CLONE}" for source in ("/cvmfs", MOUNT, f"{HOST}/into")),
+    *(f"{MOUNT_CALL} none {place} tmpfs 0" for place in ("/cvmfs", MOUNT, f"{HOST}/cvmfs", f"{HOST}/into/dir")),
+    *(f"{MOUNT_CALL} {HOST} {place} none {BIND}" for place in ("/cvmfs", f"{HOST}/into")),
+    *(f"{MOVE_MOUNT} -100 {HOST} -100 {place} 16" for place in ("/cvmfs", f"{HOST}/cvmfs")),
+    *(f"{UMOUNT} {place} {flags}" for place in ("/cvmfs", MOUNT, f"{HOST}/cvmfs") for flags in (0, 2)),
+)  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("patching", PATCHINGS)
+@pytest.mark.parametrize("how", [["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]])
+def test_nothing_of_the_hosts_own_is_shown_moved_or_hidden_by_a_virtual_path(
+    oracle: Oracle, user: bool, host: Host, how: list[str], patching: str
+) -> None:
+    """What is there stays, and is what the repository has; of the host's /cvmfs nobody sees anything."""
+    if user and len(how) == 2:
+        pytest.skip("only who is root in some namespace may mount")
+    place = f"{HOST}/directory"
+    asked = [call.replace("TO", place) for call in BY_NAME]
+    command = [*how, PYTHON, "-c", ASK, MOUNT, place, *asked]
+    look = ["sh", "-c", f'"$@" 2>&1; ls /cvmfs {place}; head -c 15 {MOUNT}/file', "sh", *command]
+    shown = oracle.interposed(look, user=user, host=host, flags=PATCHINGS[patching]).splitlines()
+    answers = [line for line in shown if " |" in line]
+    assert len(answers) == len(asked)
+    assert [line for line in answers if not line.endswith((" | ENOENT |", " | EPERM |", " | EINVAL |"))] == []
+    assert shown[-3:] == ["", f"{place}:", "content of file"]
+    assert "decoy" not in " ".join(line for line in shown if " |" not in line)

@@ -14,7 +14,23 @@ from tests.helpers.guests import Guests
 from tests.helpers.syscall_rows import DEFINITIONS, Row, header_numbers, read_rows
 
 KINDS = frozenset(
-    ["DIRFD", "PATH", "FD", "FLAGS", "MODE", "BUF", "SIZE", "PTR", "INT", "ARGV", "ENVP", "STRING", "SOURCE", "_"]
+    [
+        "DIRFD",
+        "PATH",
+        "FD",
+        "FLAGS",
+        "MODE",
+        "BUF",
+        "SIZE",
+        "PTR",
+        "INT",
+        "ARGV",
+        "ENVP",
+        "STRING",
+        "SOURCE",
+        "SOURCEFD",
+        "_",
+    ]
 )
 #: Treatments of calls that the kernel, the filter or the tracer answers.
 NEVER_IN_RUNTIME = frozenset(

@@ -50,6 +50,7 @@ enum header_flag {
     HEADER_WANDERERS = 2,   /* a task has left for other namespaces, mounts or another root: names may mean other things */
     HEADER_PARTED = 8,      /* tasks may share memory and id, or a working directory, and not the other (decision 24) */
     HEADER_ROOT_LISTED = 16, /* "/" is listed in this launch: where a listing ends is of interest (decision 28) */
+    HEADER_MAKERS = 32,     /* this job may make names beside the prefix, which the host lacks */
 };
 
 enum inode_flag {
