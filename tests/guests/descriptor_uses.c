@@ -73,6 +73,9 @@ static void requests(int fd, int is_file)
 	puts("fcntl and ioctl");
 	report("no lease", fcntl(fd, F_SETLEASE, F_UNLCK));
 	report("which lease", fcntl(fd, F_GETLEASE));
+	report("a lease to read", fcntl(fd, F_SETLEASE, F_RDLCK));
+	report("which lease", fcntl(fd, F_GETLEASE));
+	report("given up", fcntl(fd, F_SETLEASE, F_UNLCK));
 	report("notify of a file", fcntl(fd, F_NOTIFY, DN_ACCESS));
 	report("size of a pipe", fcntl(fd, F_GETPIPE_SZ));
 	report("append", fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK));
@@ -143,6 +146,7 @@ static void copying(int fd, const char *other, long size)
 	report("sendfile from a position", sendfile(to, fd, &start, 5));
 	printf("  then %ld\n", (long)start);
 	report("sendfile into it", sendfile(fd, to, NULL, 1));
+	report("copy_file_range to another file system", copy_file_range(fd, &from, to, NULL, 10, 0));
 	report("copy_file_range into it", copy_file_range(to, NULL, fd, NULL, 1, 0));
 	report("copy_file_range, bad flag", copy_file_range(fd, &from, to, NULL, 1, 1));
 	report_success("clone", ioctl(to, FICLONE, fd) < 0 ? 0 : -1);

@@ -122,20 +122,39 @@ static void by_vfork(void)
 	told("vfork", status);
 }
 
-static void by_posix_spawn(const char *name, int (*spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *,
-							   const posix_spawnattr_t *, char *const[], char *const[]))
+static void by_posix_spawn(const char *name, const char *path, const posix_spawn_file_actions_t *actions,
+			   int (*spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *,
+					const posix_spawnattr_t *, char *const[], char *const[]))
 {
 	int status, error;
 	pid_t child;
 	printf("%s: begins\n", name);
 	fflush(stdout);
-	error = spawn(&child, program, NULL, NULL, arguments, environ);
+	error = spawn(&child, path, actions, NULL, arguments, environ);
 	if (error) {
 		printf("-1 %s\n", error_name(error));
 		return;
 	}
 	waitpid(child, &status, 0);
 	told(name, status);
+}
+
+/* The child goes to the program's directory, opens the program there as its input, and executes it by its last name. */
+static void by_posix_spawn_elsewhere(void)
+{
+	char *copy = strdup(program), *slash = strrchr(copy, '/'), path[4096];
+	posix_spawn_file_actions_t actions;
+	if (slash)
+		*slash = 0;
+	snprintf(path, sizeof path, "./%s", slash ? slash + 1 : copy);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addchdir_np(&actions, !slash ? "." : *copy ? copy : "/");
+	posix_spawn_file_actions_addopen(&actions, 9, path, O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, 9, STDIN_FILENO);
+	posix_spawn_file_actions_addclose(&actions, 9);
+	by_posix_spawn("posix_spawn with file actions", path, &actions, posix_spawn);
+	posix_spawn_file_actions_destroy(&actions);
+	free(copy);
 }
 
 int main(int argc, char **argv)
@@ -152,7 +171,8 @@ int main(int argc, char **argv)
 	in_a_child("execve relative after chdir", after_chdir);
 	in_a_child("from a thread", from_a_thread);
 	by_vfork();
-	by_posix_spawn("posix_spawn", posix_spawn);
-	by_posix_spawn("posix_spawnp", posix_spawnp);
+	by_posix_spawn("posix_spawn", program, NULL, posix_spawn);
+	by_posix_spawn("posix_spawnp", program, NULL, posix_spawnp);
+	by_posix_spawn_elsewhere();
 	return 0;
 }

@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -31,12 +32,13 @@ class Guests:
         self.compiler = compiler
         self.directory = once.made("guests", lambda _: None)
 
-    def path(self, name: str, *, static: bool = False) -> Path:
-        """The executable of `tests/guests/<name>.c`; `static` links the libc in."""
+    def path(self, name: str, *, static: bool | Literal["pie"] = False) -> Path:
+        """The executable of `tests/guests/<name>.c`; `static` links the libc in, "pie" for any address."""
         source = SOURCES / f"{name}.c"
         text = source.read_text()
-        flags = BARE_FLAGS if BARE_MARK in text else (*FLAGS, *(("-static",) if static else ()))
-        target = self.directory / f"{name}-{Path(self.compiler).name}{'-static' if static else ''}"
+        kind = {False: "", True: "-static", "pie": "-static-pie"}[static]
+        flags = BARE_FLAGS if BARE_MARK in text else (*FLAGS, *filter(None, [kind]))
+        target = self.directory / f"{name}-{Path(self.compiler).name}{kind}"
         if not target.exists():
             self._compile(source, flags, target)
         return target

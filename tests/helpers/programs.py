@@ -27,6 +27,8 @@ from tests.helpers.publishing import Published
 
 #: Shared libraries of the machine's C library that the programs with their own loader need.
 LIBRARIES = ("libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2")
+#: Of long first lines: about the 127 bytes that counted before Linux 5.1, and the 255 that do.
+LENGTHS = (127, 128, 129, 253, 254, 255, 256, 257, 300)
 
 
 def build(tree: Path, top: str, guests: Guests) -> None:
@@ -35,6 +37,7 @@ def build(tree: Path, top: str, guests: Guests) -> None:
     (tree / "lib").mkdir()
     shutil.copy2(guests.path("told_at_exec"), tree / "bin/told")
     shutil.copy2(guests.path("told_at_exec", static=True), tree / "bin/told-static")
+    shutil.copy2(guests.path("told_at_exec", static="pie"), tree / "bin/told-static-pie")
     shutil.copy2(os.path.realpath(needs.program("busybox", "busybox-static")), tree / "bin/busybox")
     for name in LIBRARIES:
         shutil.copy2(_library(name), tree / "lib" / name)
@@ -42,6 +45,9 @@ def build(tree: Path, top: str, guests: Guests) -> None:
     patchelf = needs.program("patchelf", "patchelf")
     options = ["--set-interpreter", f"{top}/lib/{LIBRARIES[-1]}", "--set-rpath", f"{top}/lib"]
     subprocess.run([patchelf, *options, str(tree / "bin/told-by-own-loader")], check=True, timeout=60)
+    shutil.copy2(tree / "bin/told", tree / "bin/told-by-origin")
+    options = ["--set-interpreter", f"{top}/lib/{LIBRARIES[-1]}", "--set-rpath", "$ORIGIN/../lib"]
+    subprocess.run([patchelf, *options, str(tree / "bin/told-by-origin")], check=True, timeout=60)
     (tree / "lib/loader-of-the-host").symlink_to("/lib64/ld-linux-x86-64.so.2")
     shutil.copy2(tree / "bin/told", tree / "bin/told-by-host-loader")
     options = ["--set-interpreter", f"{top}/lib/loader-of-the-host"]
@@ -88,7 +94,7 @@ def _scripts(tree: Path, top: str) -> None:
     for depth in range(1, 8):
         inner = told if depth == 1 else f"{place_of(top)}/nested{depth - 1}"
         script(place / f"nested{depth}", f"#!{inner} level{depth}\n")
-    for length in (253, 254, 255, 256, 257, 300):
+    for length in LENGTHS:
         _long_line(place, told, length)
 
 
@@ -138,6 +144,7 @@ def _links(tree: Path, top: str) -> None:
     place.mkdir()
     (place / "relative").symlink_to("../bin/told")
     (place / "absolute").symlink_to(f"{top}/bin/told")
+    (place / "origin").symlink_to("../bin/told-by-origin")
     (place / "script").symlink_to("../scripts/argument")
     (place / "host").symlink_to("/bin/true")
     (place / "dangling").symlink_to("nowhere")

@@ -59,6 +59,7 @@ def device_calls(paths: Iterable[str]) -> Iterator[str]:
 
 
 def watcher_calls(paths: Iterable[str]) -> Iterator[str]:
+    """What can be watched, and what is told of an opening, a read and a close."""
     only_directory, not_followed = 0x01000000, 0x02000000
     for path in paths:
         yield "w=294 i0"
@@ -68,9 +69,12 @@ def watcher_calls(paths: Iterable[str]) -> Iterator[str]:
             yield f"w=300 i{reports} i0"
             yield from (f"301 @w i{flags} i8 i-100 s{path}" for flags in (1, 9, 5, 2))
             yield "reset"
+        yield from ("w=294 i2048", f"254 @w s{path} i0xFFF", f"o=257 i-100 s{path} i2048 i0")
+        yield from ("3 @o", "0 @w b256 i256", "reset")
 
 
 def handle_calls(paths: Iterable[str]) -> Iterator[str]:
+    """Of handles those are opened that nobody has given out: who may not is told so first."""
     for path in paths:
         yield from (f"303 i-100 s{path} p8 u i0", f"303 i-100 s{path} p8 i0 i0x80")
         yield from (f"303 i-100 s{path} p128,{MANY_WORDS} p0 i{flags}" for flags in (0, 0x400))
@@ -78,6 +82,10 @@ def handle_calls(paths: Iterable[str]) -> Iterator[str]:
             f"468 i-100 s{path} p0,0,0,0 i{size} i{flags}" for size, flags in ((24, 0), (24, 0x100), (0, 0), (24, 1))
         )
         yield from (f"469 i-100 s{path} p0,0,0 i24 i{flags}" for flags in (0, 0x100))
+        yield f"d=257 i-100 s{path} i{PATH_ONLY} i0"
+        yield from (f"304 @d {handle} i0" for handle in ("p8,0", "p0x100000008,0x123", "p0,0", "p200,0", "u"))
+        yield from (f"304 i-1 p8,0 i{flags}" for flags in (0, PATH_ONLY))
+        yield "reset"
 
 
 def socket_calls(paths: Iterable[str]) -> Iterator[str]:

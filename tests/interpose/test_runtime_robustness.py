@@ -67,8 +67,9 @@ def test_a_bad_pointer_leaves_a_blocked_or_ignored_sigsegv_as_it_is(oracle: Orac
 
 
 def test_calls_that_would_go_round_us_are_not_there(oracle: Oracle) -> None:
-    """io_uring_setup, clone3, numbers that no kernel has, and the upcall itself from elsewhere than the runtime."""
+    """Rings, clone3, lists of mounts, numbers that no kernel has, and the upcall from elsewhere than the runtime."""
     script = ["425 i8 p0", "426 i0 i0 i0 i0 i0 i0", "427 i0 i0 i0 i0", "435 p0 i88"]
+    script += ["457 p24,0xffffffffffffffff,0 b512 i512 i0", "458 p24,0xffffffffffffffff,0 b512 i64 i0"]
     script += [f"{number} i0" for number in (470, 500, 511, 512, 547, 1000, 0x40000000, 0x40000002, 0x68707770, 100000)]
     path = oracle.place / "script"
     path.write_text("\n".join(script) + "\n")

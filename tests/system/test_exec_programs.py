@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.guests import Guests
-from tests.helpers.programs import Pair, assert_equal, fill, script, told
+from tests.helpers.programs import LENGTHS, Pair, assert_equal, fill, script, told
 
 PROGRAMS = [
-    "bin/told", "bin/told-static", "bin/told-by-own-loader", "bin/told-by-host-loader",
-    "links/relative", "links/absolute", "links/script",
+    "bin/told", "bin/told-static", "bin/told-static-pie", "bin/told-by-own-loader", "bin/told-by-host-loader",
+    "bin/told-by-origin", "links/origin", "links/relative", "links/absolute", "links/script",
 ]  # fmt: skip
 SCRIPTS = [
     "shell", "virtual", "static", "own-loader", "argument", "blanks", "tabs", "no-newline", "no-newline-argument",
@@ -32,13 +32,13 @@ FAILURES = [
     "missing/below", "bin/told/below", "bin/told/", "links/dangling", "links/loop", "scripts/relative",
 ]  # fmt: skip
 #: Every way to execute, in one guest.
-WAYS = 11
+WAYS = 12
 
 
 LONG = [
     kind.format(length)
     for kind in ("scripts/long-name-{}", "scripts/long-argument-{}", "scripts/long-name-{}-argument")
-    for length in (253, 254, 255, 256, 257, 300)
+    for length in LENGTHS
 ]
 
 
@@ -209,9 +209,14 @@ def test_a_host_program_has_a_virtual_loader(pair: Pair, guests: Guests) -> None
     assert text.count("exit 0") == WAYS
 
 
-def test_the_programs_own_loader_and_libraries_are_the_virtual_ones(pair: Pair) -> None:
-    text = pair.wrapped(["env", "LD_TRACE_LOADED_OBJECTS=1", "{top}/bin/told-by-own-loader"]).stdout
-    assert b"TOP/lib/libc.so.6" in text
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("bin/told-by-own-loader", b""), ("bin/told-by-origin", b"bin/../"), ("links/origin", b"bin/../")],
+)
+def test_the_programs_own_loader_and_libraries_are_the_virtual_ones(pair: Pair, name: str, place: bytes) -> None:
+    """Also where they are found by $ORIGIN (ld.so(8)), which is the place of the program, not of a link to it."""
+    text = pair.wrapped(["env", "LD_TRACE_LOADED_OBJECTS=1", f"{{top}}/{name}"]).stdout
+    assert b"TOP/" + place + b"lib/libc.so.6" in text
     assert b"=> /lib" not in text
 
 

@@ -58,9 +58,10 @@ def test_tables_are_opened_as_any_file(launcher: Launches) -> None:
 def test_programs_that_look_for_the_mount_of_a_file_find_it(launcher: Launches) -> None:
     needs.program("findmnt", "util-linux")
     script = f"cat {TOP}/README >/dev/null; findmnt -n -o TARGET,FSTYPE -T {TOP}/data; mountpoint -q {TOP} && echo yes;"
-    script += f"df --output=target,fstype {TOP}/README | tail -1; stat -c %m {TOP}/README"
+    script += f"df --output=target,fstype {TOP}/README | tail -1; stat -c %m {TOP}/README;"
+    script += f"stat -f -c '%T %l' {TOP}/README; stat -f -c '%i %b %c' {TOP} {TOP}/data | uniq | wc -l"
     words = launcher.ok("sh", "-c", script).decode().split()
-    assert words == [TOP, "fuse", "yes", TOP, "fuse", TOP]
+    assert words == [TOP, "fuse", "yes", TOP, "fuse", TOP, "fuseblk", "255", "1"]
 
 
 SIZED = """
