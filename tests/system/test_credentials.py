@@ -113,6 +113,16 @@ def test_who_has_changed_is_served_without_patching(by_root: Launches, change: s
     assert (done.returncode, done.stdout, done.stderr) == (0, SAID, "")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("change", [*(name for name in CHANGES if "bwrap" in name), "pid namespace of a user"])
+def test_an_ordinary_user_in_a_sandbox_is_served_as_before(by_user: Launches, change: str, engine: str) -> None:
+    words = CHANGES.get(change, ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"))
+    if by_user.native(*words, "true").returncode != 0:
+        needs.lacking(f"{words[0]} is missing, or this machine lets ordinary users make no namespaces")
+    done = by_user.having(*engine_options(engine)).run(*words, "sh", "-c", SCRIPT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, SAID, "")
+
+
 @needs_root
 def test_a_descriptor_opened_before_the_change_is_read_after_it(both: Launches) -> None:
     """It is a real descriptor: whoever has it reads, and fstat still says what the catalogue says."""

@@ -180,6 +180,17 @@ def test_users_and_groups_are_those_of_the_image_and_then_the_machines(ordinary:
     assert "daemon:x:" in ordinary.ok("cat", "/etc/group").decode()
 
 
+def test_what_says_how_to_reach_others_is_the_machines(ordinary: Launches) -> None:
+    """Where the machine has it: also where the image has no such file."""
+    for name in ("/etc/resolv.conf", "/etc/hosts"):
+        if os.path.exists(name):
+            assert ordinary.ok("cat", name) == Path(name).read_bytes()
+    kept = ("/proc/version", "/sys/kernel", "/dev/null", "/tmp/.", ".")
+    assert ordinary.ok("sh", "-c", f"stat -c '%n %i' {' '.join(kept)}").decode().splitlines() == [
+        f"{name} {os.stat(ordinary.home / name).st_ino}" for name in kept
+    ]
+
+
 @pytest.mark.parametrize("start", ["/", "/usr/share"])
 def test_a_job_that_starts_where_the_image_is_starts_in_its_root_or_keeps_its_place(
     ordinary: Launches, start: str
