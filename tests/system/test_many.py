@@ -235,6 +235,22 @@ def test_a_mapping_outlives_the_eviction_of_its_file(repository: FaultyRepositor
     assert done.stdout.strip() == truth()["/data/exact_128k.bin"][1], done.stderr
 
 
+def test_a_file_is_the_same_after_its_eviction(repository: FaultyRepository) -> None:
+    """Device, inode and all else, of the path and of what is opened anew."""
+    program = (
+        "import os\n"
+        f"path = '{TOP}/data/exact_128k.bin'\n"
+        "def seen(): fd = os.open(path, os.O_RDONLY); got = os.fstat(fd), os.stat(path); os.close(fd); return got\n"
+        "before = seen()\n"
+        f"for _ in 'ab':\n for name in {FILES!r}: open('{TOP}/' + name, 'rb').read()\n"
+        "print(before == seen(), before[0] == before[1])\n"
+    )
+    launches = with_account(repository.launches).having("--cache-size", "200K")
+    done = launches.run(PYTHON, "-c", program)
+    assert (done.stdout, done.stderr) == ("True True\n", "")
+    assert account_of(launches)["cache"]["evicted"] > 0
+
+
 # Few descriptors, little address space.
 
 
