@@ -213,6 +213,7 @@ int remote_poke(pid_t task, uint64_t address, const void *from, size_t bytes); /
 int remote_write(pid_t task, uint64_t address, const void *from, size_t bytes); /* cheaper, where it may */
 uint64_t number_in_status(pid_t task, const char *field, int base); /* of /proc/PID/status; 0 where there is none */
 #define STAT_START_TIME 22 /* fields of /proc/PID/stat (proc_pid_stat(5)): in ticks (10 ms) since the boot */
+#define STAT_MEMORY 23 /* bytes of its address space */
 #define STAT_START_OF_STACK 28
 uint64_t number_in_stat(pid_t task, int field);                     /* 0 where there is none, or it is hidden */
 char state_of(pid_t task);                                          /* as ps(1) shows it; 'X' where there is none */

@@ -21,6 +21,7 @@
 #define BUFFER_BELOW 1024 /* bytes below the borrower's stack pointer, where its buffer is for a while */
 #define BREATH 100        /* microseconds in which a task that executes or is killed comes nearer to its end of that */
 #define SEIZE_TRIES 50    /* with a BREATH between */
+#define ENDING_TRIES 20000 /* of one that is seen to be ending: where many wait for a processor that takes long */
 #define GLANCE 20         /* microseconds after which one looks again whether a task has stopped */
 
 static const uint64_t everything = ~0UL;
@@ -220,10 +221,17 @@ bool is_itself(const struct task *task)
     return is_alive(task->id) && number_in_stat(task->id, STAT_START_TIME) == task->loan->started;
 }
 
+/* Killed, or without its memory already. */
+static bool is_ending(pid_t id)
+{
+    uint64_t pending = number_in_status(id, "SigPnd", 16) | number_in_status(id, "ShdPnd", 16);
+    return pending & SIGNAL_BIT(SIGKILL) || number_in_stat(id, STAT_MEMORY) == 0;
+}
+
 /* Who is about to end can be had no more, and is not lost: that is seen a moment later. */
 bool seize_again(struct tracer *tracer, const struct task *task)
 {
-    for (int i = 0; i < SEIZE_TRIES && is_itself(task); i++) {
+    for (int i = 0; is_itself(task) && i < (is_ending(task->id) ? ENDING_TRIES : SEIZE_TRIES); i++) {
         if (has_runtime(tracer, task->id) && loop_seize(tracer, task->id))
             return true;
         usleep(BREATH);
