@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.helpers.guests import Guests
+from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import Host, Oracle, make_oracle
 from tests.helpers.unprivileged import Unprivileged
 
 
 @pytest.fixture(scope="session")
-def oracle(guests: Guests, hepwrap_command: list[str], unprivileged: Unprivileged) -> Iterator[Oracle]:
+def made_oracle(guests: Guests, hepwrap_command: list[str], unprivileged: Unprivileged) -> Iterator[Oracle]:
     """One odd tree, mounted for the kernel and published for hepwrap; only root can mount."""
     if os.geteuid() != 0:
         pytest.skip("only root can make the mount that hepwrap is compared with")
     yield from make_oracle(guests, hepwrap_command, unprivileged)
+
+
+@pytest.fixture(params=PATCHINGS)
+def patching(request: pytest.FixtureRequest) -> list[str]:
+    """The options with which calls come into the runtime from where they are made, or are trapped each time."""
+    return PATCHINGS[request.param]
+
+
+@pytest.fixture
+def oracle(made_oracle: Oracle, patching: list[str]) -> Oracle:
+    """Whatever is compared with the kernel is compared both ways."""
+    return dataclasses.replace(made_oracle, flags=[*made_oracle.flags, *patching])
 
 
 @pytest.fixture(params=["root", "user"])

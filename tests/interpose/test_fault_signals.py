@@ -7,40 +7,33 @@ import pytest
 from tests.helpers.bad_pointers import NAMES, PATHS, RESULTS
 from tests.helpers.oracle import MOUNT, Oracle, by_line
 
-ENGINES = ("patched", "no-patch")
 FILES = (f"{MOUNT}/file", "/oracle/host/real")
 
 
-@pytest.fixture(params=ENGINES)
-def flags(request: pytest.FixtureRequest) -> list[str]:
-    """Both ways in which a call comes into the runtime."""
-    return ["--no-patch"] if request.param == "no-patch" else []
-
-
-def both(oracle: Oracle, flags: list[str], guest: str, *words: str, user: bool) -> tuple[str, str]:
+def both(oracle: Oracle, guest: str, *words: str, user: bool) -> tuple[str, str]:
     command = [str(oracle.guests.path(guest)), *words]
-    return oracle.native(command, user=user), oracle.interposed(command, user=user, flags=flags)
+    return oracle.native(command, user=user), oracle.interposed(command, user=user)
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_bad_pointers_leave_handlers_and_masks_as_they_were(
-    oracle: Oracle, flags: list[str], user: bool, file: str
-) -> None:
+def test_bad_pointers_leave_handlers_and_masks_as_they_were(oracle: Oracle, user: bool, file: str) -> None:
     """24 states: default, ignored, handled (on a stack, once), nothing or everything blocked, both signals."""
-    native, ours = both(oracle, flags, "fault_states", file, "open", "all", user=user)
+    native, ours = both(oracle, "fault_states", file, "open", "all", user=user)
     assert native.count("as it was, mask as it was,") == 24
     assert ours == native
 
 
+@pytest.mark.parametrize("patching", ["trapped"], indirect=True)
 def test_a_signal_that_is_blocked_alone_stays_blocked_where_the_call_was_trapped(oracle: Oracle) -> None:
-    native, ours = both(oracle, ["--no-patch"], "fault_states", FILES[0], "alone", user=False)
+    native, ours = both(oracle, "fault_states", FILES[0], "alone", user=False)
     assert native.count("as it was, mask as it was,") == 12
     assert ours == native
 
 
+@pytest.mark.parametrize("patching", ["patched"], indirect=True)
 def test_what_cannot_be_known_of_a_signal_blocked_alone(oracle: Oracle) -> None:
     """Decision 8: not blocked any more where it has no handler and the call came by a patched site; nothing else."""
-    native, ours = both(oracle, [], "fault_states", FILES[0], "alone", user=False)
+    native, ours = both(oracle, "fault_states", FILES[0], "alone", user=False)
     pairs = [(n, o) for n, o in zip(native.splitlines(), ours.splitlines(), strict=True) if n != o]
     assert len(pairs) == 6
     for kernel, wrapped in pairs:
@@ -48,9 +41,9 @@ def test_what_cannot_be_known_of_a_signal_blocked_alone(oracle: Oracle) -> None:
         assert wrapped == kernel.replace("mask as it was", "mask CHANGED")
 
 
-def test_the_corners_of_a_fault_are_the_kernels(oracle: Oracle, flags: list[str], user: bool) -> None:
+def test_the_corners_of_a_fault_are_the_kernels(oracle: Oracle, user: bool) -> None:
     """Pending already, sent by others, handled once, inherited, shared, set half-way, and no room for a frame."""
-    native, ours = both(oracle, flags, "fault_corners", FILES[0], user=user)
+    native, ours = both(oracle, "fault_corners", FILES[0], user=user)
     assert native.count("EFAULT") > 30
     assert native.count("no room for a frame\n") == 20
     assert ours == native
@@ -70,13 +63,13 @@ def script_of_bad_pointers() -> list[str]:
     return script
 
 
-def test_a_bad_pointer_in_any_call_leaves_the_signals_alone(oracle: Oracle, flags: list[str], user: bool) -> None:
+def test_a_bad_pointer_in_any_call_leaves_the_signals_alone(oracle: Oracle, user: bool) -> None:
     """Each call of the table in six states of SIGSEGV and SIGBUS: EFAULT, as natively, and the state is what it was."""
     script = script_of_bad_pointers()
     path = oracle.place / "script"
     path.write_text("\n".join(script) + "\n")
     path.chmod(0o644)
-    native, ours = (by_line(text) for text in both(oracle, flags, "call_script", str(path), user=user))
+    native, ours = (by_line(text) for text in both(oracle, "call_script", str(path), user=user))
     assert native.pop("end") == "end"
     assert ours.pop("end", None) == "end"
     assert sum(text == "EFAULT" for text in native.values()) > 1000

@@ -6,7 +6,6 @@ import difflib
 
 import pytest
 
-from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import HOST, MOUNT, NAME, Oracle
 
 CASES = {
@@ -20,11 +19,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_descriptor_is_good_for_what_it_is_on_a_mount(oracle: Oracle, user: bool, case: str, patching: str) -> None:
+def test_a_descriptor_is_good_for_what_it_is_on_a_mount(oracle: Oracle, user: bool, case: str) -> None:
     at_least, guest, *arguments = CASES[case]
-    kernel, ours = oracle.both(guest, *arguments, user=user, flags=PATCHINGS[patching])
+    kernel, ours = oracle.both(guest, *arguments, user=user)
     lines = difflib.unified_diff(kernel.splitlines(), ours.splitlines(), "mounted", "hepwrap", n=1, lineterm="")
     assert kernel.count("\n") >= at_least, kernel
     assert "\n".join(lines) == ""

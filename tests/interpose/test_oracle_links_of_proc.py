@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-
 from tests.helpers import call_matrix as matrix
-from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
 
 PATH_ONLY = 0o10000000
@@ -45,15 +42,14 @@ def calls(paths: list[str]) -> Iterator[str]:
         yield from (f"265 i-100 s{path} i-100 s{MOUNT}/new i{flags}" for flags in (0, matrix.FOLLOW))
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
-def test_what_is_open_is_the_same_by_its_name_in_proc(oracle: Oracle, user: bool, patching: str) -> None:
+def test_what_is_open_is_the_same_by_its_name_in_proc(oracle: Oracle, user: bool) -> None:
     script = []
     for name, flags in OPENED:
         paths = [LINK, *(OTHER_NAMES if not flags else ())]
         if name == "dir" or (name.startswith("d") and not user):
             paths += [f"{LINK}/{below}" for below in BELOW]
         script += ["reset", f"d=257 i-100 s{MOUNT}/{name} i{flags} i0", f"33 @d i{NUMBER}", *calls(paths)]
-    agree(oracle, script, user=user, flags=PATCHINGS[patching], at_least=10000)
+    agree(oracle, script, user=user, at_least=10000)
 
 
 def test_so_it_is_from_a_directory_of_proc(oracle: Oracle, user: bool) -> None:

@@ -5,31 +5,23 @@ from __future__ import annotations
 import pytest
 
 from tests.helpers import random_calls
-from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import HOST, MOUNT, Host, Oracle, agree
 
 CALLS = 6000
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_random_calls_give_what_they_do_on_a_mount(
-    oracle: Oracle, user: bool, host: Host, seed: int, patching: str
-) -> None:
+def test_random_calls_give_what_they_do_on_a_mount(oracle: Oracle, user: bool, host: Host, seed: int) -> None:
     script = list(random_calls.script(seed, CALLS))
-    agree(oracle, script, user=user, host=host, flags=PATCHINGS[patching], at_least=CALLS)
+    agree(oracle, script, user=user, host=host, at_least=CALLS)
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
-def test_a_descriptor_alone_is_as_good_as_a_path(oracle: Oracle, user: bool, host: Host, patching: str) -> None:
+def test_a_descriptor_alone_is_as_good_as_a_path(oracle: Oracle, user: bool, host: Host) -> None:
     script = list(random_calls.by_descriptor_alone())
-    agree(oracle, script, user=user, host=host, flags=PATCHINGS[patching], at_least=1000)
+    agree(oracle, script, user=user, host=host, at_least=1000)
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
-def test_a_slash_behind_a_link_to_a_directory_is_seen_before_it(
-    oracle: Oracle, user: bool, host: Host, patching: str
-) -> None:
+def test_a_slash_behind_a_link_to_a_directory_is_seen_before_it(oracle: Oracle, user: bool, host: Host) -> None:
     """Nothing can be made by such a name: EISDIR, before EEXIST."""
     ways = ("/dev/fd/53", "/proc/self/fd/53", f"{HOST}/into", f"{HOST}/into/dir", f"{MOUNT}/dirlink", f"{MOUNT}/dir")
     script = [f"d=257 i-100 s{MOUNT}/dir i0", "33 @d i53"]
@@ -39,7 +31,7 @@ def test_a_slash_behind_a_link_to_a_directory_is_seen_before_it(
         for end in ("/", "//", "/.", "/./", "/..", "")
         for flags in (0xC0, 0x40, 0xAC0, 0x42, 0x240)
     ]
-    agree(oracle, script, user=user, host=host, flags=PATCHINGS[patching], at_least=150)
+    agree(oracle, script, user=user, host=host, at_least=150)
 
 
 def test_a_seed_gives_the_same_script_and_another_gives_another() -> None:

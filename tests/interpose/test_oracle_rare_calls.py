@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from tests.helpers import rare_calls
-from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import HOST, MOUNT, Host, Oracle, agree
 
 KINDS: dict[str, tuple[int, Callable[[Iterable[str]], Iterator[str]]]] = {
@@ -30,23 +29,15 @@ def test_who_may_not_mount_is_told_what_on_a_mount(oracle: Oracle, host: Host) -
     agree(oracle, list(rare_calls.mount_calls(rare_calls.PATHS)), user=True, host=host, at_least=350)
 
 
-def test_rare_calls_are_the_same_unpatched(oracle: Oracle, user: bool) -> None:
-    paths = [f"{MOUNT}/file", f"{MOUNT}/dir", f"{MOUNT}/link", f"{MOUNT}/missing", f"{HOST}/intofile"]
-    script = [line for _, calls in KINDS.values() for line in calls(paths)]
-    agree(oracle, script, user=user, flags=PATCHINGS["trapped"], at_least=200)
-
-
-@pytest.mark.parametrize("patching", PATCHINGS)
-def test_a_program_that_confines_itself_keeps_what_it_has_a_rule_for(oracle: Oracle, user: bool, patching: str) -> None:
+def test_a_program_that_confines_itself_keeps_what_it_has_a_rule_for(oracle: Oracle, user: bool) -> None:
     """The loader, the C library and our own names in /proc are out of its reach then: files are handed to it."""
-    kernel, ours = oracle.both("confines_itself", f"{MOUNT}/dir", "other", HOST, user=user, flags=PATCHINGS[patching])
+    kernel, ours = oracle.both("confines_itself", f"{MOUNT}/dir", "other", HOST, user=user)
     assert kernel.count("\n") >= 25 or "create a ruleset: -1" in kernel
     assert ours == kernel
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
 def test_a_socket_of_the_hosts_is_found_through_a_link_of_the_repository(
-    oracle: Oracle, user: bool, host: Host, patching: str
+    oracle: Oracle, user: bool, host: Host
 ) -> None:
     through = f"{MOUNT}/toroot{HOST}"
     script = ["k=41 i1 i1 i0", f"49 @k n{HOST}/one i110", "50 @k i1", "c=41 i1 i1 i0", f"42 @c n{through}/one i110"]
@@ -65,4 +56,4 @@ def test_a_socket_of_the_hosts_is_found_through_a_link_of_the_repository(
         "42 @c ntwo i110",
     ]
     script += [f"80 s{MOUNT}/dir", "k=41 i1 i1 i0", "49 @k nother i110", "49 @k nnew i110", "42 @k n../socket i110"]
-    agree(oracle, script, user=user, host=host, flags=PATCHINGS[patching], at_least=20)
+    agree(oracle, script, user=user, host=host, at_least=20)

@@ -6,8 +6,6 @@ in every way; under hepwrap it must see what it sees where the repository is mou
 
 from __future__ import annotations
 
-import pytest
-
 from tests.helpers.launches import PYTHON
 from tests.helpers.oracle import HOST, MOUNT, NAME, Host, Oracle, make_host
 
@@ -161,35 +159,32 @@ UNDER_ITS_FEET = f"""mount -t tmpfs none /usr/local && mkdir /usr/local/share &&
 """
 
 
-def compare(oracle: Oracle, command: list[str], *, user: bool, host: Host, flags: tuple[str, ...], lines: int) -> None:
+def compare(oracle: Oracle, command: list[str], *, user: bool, host: Host, lines: int) -> None:
     make_host(oracle.place / "host")
     truth = oracle.native(command, user=user).splitlines()
     make_host(oracle.place / "host")
-    ours = oracle.interposed(command, user=user, host=host, flags=flags).splitlines()
+    ours = oracle.interposed(command, user=user, host=host).splitlines()
     assert len(truth) >= lines, truth[-5:]
     wrong = [f"{ours}\n  kernel: {kernels}" for ours, kernels in zip(ours, truth, strict=False) if ours != kernels]
     assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong[:20])
     assert len(ours) == len(truth)
 
 
-@pytest.mark.parametrize("patching", [(), ("--no-patch",)], ids=["patched", "trapped"])
-def test_a_link_that_the_job_repoints_leads_where_it_leads_now(
-    oracle: Oracle, host: Host, user: bool, patching: tuple[str, ...]
-) -> None:
-    compare(oracle, [PYTHON, "-c", GUEST], user=user, host=host, flags=patching, lines=1000)
+def test_a_link_that_the_job_repoints_leads_where_it_leads_now(oracle: Oracle, host: Host, user: bool) -> None:
+    compare(oracle, [PYTHON, "-c", GUEST], user=user, host=host, lines=1000)
 
 
 def test_a_link_of_the_system_is_another_one_among_other_mounts(oracle: Oracle, host: Host, user: bool) -> None:
     """Any user may mount in a user namespace; what was remembered of the system's own link does not hold there."""
-    compare(oracle, shell(INTO_ANOTHER), user=user, host=host, flags=(), lines=100)
+    compare(oracle, shell(INTO_ANOTHER), user=user, host=host, lines=100)
 
 
 def test_a_link_of_the_system_is_another_one_below_another_root(oracle: Oracle, host: Host) -> None:
-    compare(oracle, shell(INTO_A_ROOT), user=False, host=host, flags=(), lines=100)
+    compare(oracle, shell(INTO_A_ROOT), user=False, host=host, lines=100)
 
 
 def test_a_link_of_the_system_that_roots_job_changes_leads_where_it_leads_now(oracle: Oracle, host: Host) -> None:
-    compare(oracle, shell(UNDER_ITS_FEET), user=False, host=host, flags=(), lines=100)
+    compare(oracle, shell(UNDER_ITS_FEET), user=False, host=host, lines=100)
 
 
 def shell(script: str) -> list[str]:

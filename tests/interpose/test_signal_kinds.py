@@ -6,7 +6,6 @@ import pytest
 
 from tests.helpers.oracle import MOUNT, Oracle
 
-ENGINES = {"patched": [], "no-patch": ["--no-patch"]}
 #: Each part of the guest, and what it must say natively.
 PARTS = {
     "own stack": "wrong 0, elsewhere 0",
@@ -24,16 +23,17 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("part", PARTS)
-def test_a_handler_that_strikes_in_the_runtime_is_as_anywhere(oracle: Oracle, engine: str, part: str) -> None:
+def test_a_handler_that_strikes_in_the_runtime_is_as_anywhere(oracle: Oracle, part: str) -> None:
     words = [str(oracle.guests.path("signal_kinds")), f"{MOUNT}/file", f"{MOUNT}/no-such", part]
-    text = oracle.interposed(words, user=False, flags=ENGINES[engine])
+    text = oracle.interposed(words, user=False)
     assert text == f"{part}: {PARTS[part]}\n"
 
 
-def test_the_kernel_says_the_same(oracle: Oracle) -> None:
-    text = oracle.native([oracle.guests.path("signal_kinds"), f"{MOUNT}/file", f"{MOUNT}/no-such"], user=False)
+def test_the_kernel_says_the_same(made_oracle: Oracle) -> None:
+    text = made_oracle.native(
+        [made_oracle.guests.path("signal_kinds"), f"{MOUNT}/file", f"{MOUNT}/no-such"], user=False
+    )
     assert text == "".join(f"{part}: {words}\n" for part, words in PARTS.items())
 
 
