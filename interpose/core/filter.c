@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { CATCH, ALLOW, OPEN, REFUSE, CLONE, SIGNAL, KEEP, WANDER, REQUEST, LISTENER };
+enum action { CATCH, ALLOW, OPEN, REFUSE, CLONE, SIGNAL, KEEP, MOVE, PLACE, WANDER, REQUEST, LISTENER };
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -45,12 +46,28 @@ static const enum action by_treatment[HANDLER_COUNT] = {
     [DO_rt_sigaction] = SIGNAL, [DO_seccomp] = LISTENER,
 };
 
+/* Where the treatment does not say what is to be looked at. */
+static const enum action by_number[HIGHEST_AUDITED + 1] = {
+    [SYS_open] = OPEN, [SYS_ioctl] = REQUEST, [SYS_mremap] = MOVE, [SYS_mmap] = PLACE,
+};
+
 static enum action action_of(uint32_t number)
 {
     const struct row *row = row_of(number);
     if (!row)
         return ALLOW;
-    return number == SYS_open ? OPEN : number == SYS_ioctl ? REQUEST : by_treatment[row->handler];
+    return by_number[number] ? by_number[number] : by_treatment[row->handler];
+}
+
+/* `error` where that argument is an address in the 4 GiB in which nothing but ours lies.  The runtime may do it. */
+#define KEEP_LENGTH 5
+static void emit_keep(struct code *code, unsigned argument, uint32_t error, uint64_t base)
+{
+    LOAD_WORD(code, OFFSET(args) + argument * 8 + 4);
+    SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 3);
+    LOAD_WORD(code, OFFSET(instruction_pointer) + 4); /* the runtime's own page is made writable by itself */
+    SKIP_IF(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
+    RETURN(code, SECCOMP_RET_ERRNO | error);
 }
 
 /* What to do once the number is known; every branch returns. */
@@ -94,12 +111,21 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         RETURN(code, SECCOMP_RET_TRACE);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
-    case KEEP: /* nothing else lies in these 4 GiB: whoever unmaps what he does not know is told that it is done */
-        LOAD_WORD(code, OFFSET(args[0]) + 4);
-        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 3);
-        LOAD_WORD(code, OFFSET(instruction_pointer) + 4); /* the runtime's own page is made writable by itself */
-        SKIP_IF(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
-        RETURN(code, SECCOMP_RET_ERRNO | 0);
+    case KEEP: /* whoever unmaps what he does not know is told that it is done */
+        emit_keep(code, 0, 0, base);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case MOVE: /* ours stays where it is, and nothing comes in its place */
+        emit_keep(code, 0, ENOMEM, base);
+        LOAD_WORD(code, OFFSET(args[3]));
+        SKIP_UNLESS(code, BPF_JSET, MREMAP_FIXED, KEEP_LENGTH);
+        emit_keep(code, 4, ENOMEM, base);
+        RETURN(code, SECCOMP_RET_ALLOW);
+        return;
+    case PLACE: /* all others go where there is room */
+        LOAD_WORD(code, OFFSET(args[3]));
+        SKIP_UNLESS(code, BPF_JSET, MAP_FIXED, KEEP_LENGTH);
+        emit_keep(code, 0, ENOMEM, base);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case OPEN: /* the injection's own, which no program makes: its mode means nothing to the kernel */

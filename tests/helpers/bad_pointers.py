@@ -95,7 +95,7 @@ def bad_paths() -> list[str]:
     for length in (4094, 4095, 4096, 4097, 5000):
         texts = [f"{MOUNT}{'/' * (length - len(file) + 1)}file", f"{MOUNT}/{'x' * (length - len(MOUNT) - 1)}"]
         texts += [f"{'/' * (length - len(HOST))}{HOST[1:]}/", f"{'./' * (length // 2)}x"]
-        words += [kind + text for text in texts for kind in ("seEcC" if length in (4095, 4096) else "s")]
+        words += [kind + text for text in texts for kind in ("seEcC" if length in (4095, 4096, 5000) else "s")]
     return words
 
 

@@ -32,10 +32,14 @@ def test_every_kind_of_new_task_is_served(oracle: Oracle, user: bool, static: bo
     assert ours == native == "0 wrong\nafter exec: 0 wrong\n"
 
 
-def test_a_program_that_unmaps_and_closes_what_it_does_not_know_is_served(oracle: Oracle, user: bool) -> None:
-    native, ours = oracle.both("strips_itself", f"{MOUNT}/file", f"{MOUNT}/no-such", user=user)
+@pytest.mark.parametrize("how", ["unmap", "forbid", "forbid-by-key", "move", "replace", "cover", "reorder"])
+def test_a_program_that_takes_away_and_closes_what_it_does_not_know_is_served(
+    oracle: Oracle, user: bool, how: str
+) -> None:
+    native, ours = oracle.both("strips_itself", how, f"{MOUNT}/file", f"{MOUNT}/no-such", user=user)
     assert ours == native
-    assert "munmap failed: 0\nstat: ok\n" in ours
+    assert "taking away failed: 0\nstat: ok\n" in ours
+    assert "exit" not in ours
 
 
 @pytest.mark.parametrize("size", [STACK_LIMIT, "4096"])
