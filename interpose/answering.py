@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from hepwrap.cache.refusal import no_room
 from hepwrap.errnos import errno_of
-from hepwrap.errors import HepwrapError, PathError
+from hepwrap.errors import HepwrapError, NoRoom, PathError
 from hepwrap.interpose import _core
 from hepwrap.interpose.answers import HANDLERS, on_unknown
 from hepwrap.interpose.executing import Executor, refused
@@ -25,6 +25,11 @@ from hepwrap.vfs.resolve import text
 
 #: What comes back when files and directories leave memory.
 GIVEN_BACK = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+#: Of so many MiB (decision 17).
+INDEX_FULL = (
+    "no room is left in the index ({} MiB) for what this job has not opened before; "
+    "divide it among several launches, or raise ulimit -v"
+)
 
 
 class Answering:
@@ -53,7 +58,7 @@ class Answering:
         except Exception as error:  # a mistake of ours must not look like a missing file, nor hang the program
             tally.failures += 1
             self._complain(complaint(name, question, error))
-            return target_errno(errno.ENOMEM if isinstance(error, _index.Full) else errno_of(error)), None
+            return target_errno(errno_of(error)), None
 
     def _with_room(self, question: Question) -> Answer:
         """The answer; where the kernel gives us no descriptor or memory for it, again with less and less in memory.
@@ -63,6 +68,8 @@ class Answering:
         while True:
             try:
                 return self._handle(question)
+            except _index.Full as error:
+                raise NoRoom(INDEX_FULL.format(self.world.book.index.window >> 20)) from error
             except OSError as error:
                 if error.errno not in GIVEN_BACK:
                     raise
@@ -81,7 +88,7 @@ class Answering:
 
 
 def complaint(name: str, question: Question, error: Exception) -> str:
-    """One sentence on why a call fails with EIO: which path, which object, which check."""
+    """One sentence on why a call fails because of us: which path, which object, which check."""
     what = str(error) if isinstance(error, HepwrapError) else f"{name} failed: {type(error).__name__}: {error}"
     path = text(question.path or b"")
     return what if not path or path in what else f"{path}: {what}"

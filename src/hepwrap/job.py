@@ -240,7 +240,7 @@ def report(
             write_stats(Path(settings.stats), account.as_json(counters), log)
     if complaints.unsaid and not settings.verbosity:
         where = f"; all of them in {log.path}" if log.path else ""
-        herald.say(f"hepwrap: {complaints.count} calls failed with EIO, the last: {log.last}{where}\n")
+        herald.say(f"hepwrap: {complaints.count} calls failed, the last: {log.last}{where}\n")
 
 
 def write_stats(path: Path, text: str, log: JobLog) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hepwrap.vfs.index import _index
 from tests.helpers import call_matrix as matrix
-from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
+from tests.helpers.oracle import HOST, MOUNT, Oracle, agree, by_line
 
 #: hepwrap with the smallest index that there can be.
 TINY = """
@@ -21,6 +21,19 @@ launch.limits.prepare = lambda: 8 << 20
 from hepwrap.__main__ import main
 sys.exit(main())
 """
+#: The same, where whatever is opened takes so much of it that a few dozen fill the rest.
+GREEDY = TINY.replace(
+    "sys.exit",
+    """
+from hepwrap.vfs.index.book import Book
+make = Book._make
+def greedy(book, node, above):
+    if book.is_full:
+        book.index.append(bytes(1 << 16))
+    return make(book, node, above)
+Book._make = greedy
+sys.exit""",
+)
 #: Ways out to the host, each a key of its own, that fill the part of it that names may have.
 FILLING = [f"6 s{MOUNT}/{'./' * count}outdir/passwd t" for count in range(200, 1900)]
 
@@ -87,6 +100,32 @@ def test_numbers_of_what_is_not_remembered_agree_between_listing_and_stat(full: 
     )
     shell = f'{full.guests.path("call_script")} {filler} >/dev/null; exec {sys.executable} -c "$0"'
     assert full.interposed(["sh", "-c", shell, program], user=False) == "True 300 300\nTrue\n"
+
+
+def test_what_there_is_no_room_to_open_is_enomem_and_a_sentence(full: Oracle) -> None:
+    """What has been opened is opened again, and what is only looked at is answered, as before."""
+    greedy = dataclasses.replace(full, hepwrap_command=[sys.executable, "-c", GREEDY])
+    names = [f"{MOUNT}/many/entry-{number:03}-{'x' * (number % 40)}" for number in range(100)]
+    opened, looked = [f"257 i-100 s{name} i0 i0" for name in names], [f"6 s{name} t" for name in names]
+    path = full.place / "script"
+    path.write_text("\n".join([*FILLING, *opened, *looked, *opened]) + "\n")
+    native, ours = greedy.both("call_script", path, user=False)
+    text, _, said = ours.partition("end\n")
+    kernel, results = (list(by_line(each).values())[len(FILLING) :] for each in (native, text))
+    found = [
+        "ENOMEM" if result == "ENOMEM" else result == truth for result, truth in zip(results, kernel, strict=False)
+    ]
+    fitted = found.index("ENOMEM")
+    assert 10 < fitted < 90
+    assert found == [
+        *[True] * fitted,
+        *["ENOMEM"] * (100 - fitted),
+        *[True] * 100,
+        *[True] * fitted,
+        *["ENOMEM"] * (100 - fitted),
+    ]
+    assert "no room is left in the index (8 MiB)" in said
+    assert "Traceback" not in said
 
 
 def test_a_window_that_is_used_up_is_enomem_and_no_wrong_answer() -> None:
