@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from hepwrap.perf.macros import ROWS
 from hepwrap.perf.results import RowResult
 from hepwrap.perf.rows import Kind, Row
-from hepwrap.perf.runner import Plan, Runner
+from hepwrap.perf.runner import QUICK, Plan, Runner
 from tests.helpers.measured import HEPWRAP, NATIVE, NO_PATCH, FakeProbe
 
 COLUMNS = (NATIVE, HEPWRAP, NO_PATCH)
@@ -159,6 +160,14 @@ def test_a_budget_ends_the_run_and_what_was_not_reached_says_so() -> None:
     assert 1 <= len(found["stat"].cells["native"].samples) < 3
     assert "not reached" in found["open"].missing
     assert probe.seconds < 12
+
+
+def test_a_quick_run_ends_within_a_minute_also_where_a_sample_takes_seconds() -> None:
+    probe = FakeProbe(dict.fromkeys(SAME, 2e9))
+    quick = [row for row in ROWS if row.is_quick]
+    found = run(probe, quick, QUICK)
+    assert found.keys() >= {row.name for row in quick}
+    assert 30 < probe.seconds < 60
 
 
 def test_progress_grows_from_nothing_to_nearly_all() -> None:

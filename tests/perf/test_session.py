@@ -137,6 +137,16 @@ def test_a_whole_run_tells_machine_date_versions_and_nothing_of_places(prepared:
     assert str(prepared[0].work.root) not in text
 
 
+def test_peers_are_measured_by_a_command_and_by_a_place(prepared: tuple[Session, Made]) -> None:
+    tree = prepared[0].work.tree
+    results = measured(prepared, "stat", "exec-dynamic", peers=["bound=env {tree}", f"mounted={tree}"])
+    for row in results.rows:
+        for name in ("bound", "mounted"):
+            assert row.cells[name].error == ""
+            assert row.speed(name)
+            assert row.cells[name].checksum == row.cells["native"].checksum
+
+
 def test_a_peer_whose_tree_is_another_is_an_error_and_no_figure(prepared: tuple[Session, Made], tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "small/4k").write_bytes(b"short")

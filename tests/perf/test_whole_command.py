@@ -60,6 +60,18 @@ def test_a_run_compared_with_itself_has_changed_nothing(
     assert capfd.readouterr().out.splitlines()[-1] == "0 of 3 differ by more than twice both spreads"
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_long_run_says_how_far_it_is_also_where_there_is_no_terminal(
+    small: Session, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, quiet: bool
+) -> None:
+    monkeypatch.setattr("hepwrap.cli.perf._SECONDS_BETWEEN_LINES", 0.0)
+    words = ["--rows", "stat", "--rounds", "2", "--quick", "--output", str(tmp_path), *["--quiet"] * quiet]
+    assert cli.main(["perf", *words]) == 0
+    said = capfd.readouterr().err.splitlines()
+    steps = ("calibrating stat", "round 1 of 2: stat", "round 2 of 2: stat")
+    assert [next((step for step in steps if step in line), line) for line in said] == ([] if quiet else [*steps])
+
+
 def test_what_is_missing_is_told_in_the_table(
     small: Session, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,15 +53,14 @@ def test_a_warm_call_makes_no_stop(work: Pair, guests: Guests, desk: Path, patch
 
 
 @on_a_host_without_prefix
-def test_a_second_process_asks_nothing_about_paths(work: Pair, guests: Guests, desk: Path) -> None:
+@pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
+def test_a_second_process_makes_no_upcall(work: Pair, guests: Guests, desk: Path, static: bool) -> None:
+    """Not for its exec either: whatever the first one had to ask is known to all who come after."""
     work_tree.warm(desk / "warm")
-    line = f"{guests.path('warm_calls')} 3 {{top}}/warm {desk}/warm >/dev/null"
-    once, often = (
-        {name: count for name, count in account(work, ["/bin/sh", "-c", "; ".join([line] * times)])["questions"].items()
-         if name != "execve"}
-        for times in (1, 5)
-    )  # fmt: skip
-    assert often == once
+    line = f"{guests.path('warm_calls', static=static)} 3 {{top}}/warm {desk}/warm >/dev/null"
+    once, often = (account(work, ["/bin/sh", "-c", "; ".join([line] * times)]) for times in (1, 5))
+    assert often["questions"] == once["questions"]
+    assert often["tracer"]["upcalls"] == once["tracer"]["upcalls"]
 
 
 @on_a_host_without_prefix
