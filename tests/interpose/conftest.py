@@ -23,15 +23,15 @@ def made_oracle(guests: Guests, hepwrap_command: list[str], unprivileged: Unpriv
 
 
 @pytest.fixture(params=PATCHINGS)
-def patching(request: pytest.FixtureRequest) -> list[str]:
+def both_ways(request: pytest.FixtureRequest) -> list[str]:
     """The options with which calls come into the runtime from where they are made, or are trapped each time."""
     return PATCHINGS[request.param]
 
 
 @pytest.fixture
-def oracle(made_oracle: Oracle, patching: list[str]) -> Oracle:
+def oracle(made_oracle: Oracle, both_ways: list[str]) -> Oracle:
     """Whatever is compared with the kernel is compared both ways."""
-    return dataclasses.replace(made_oracle, flags=[*made_oracle.flags, *patching])
+    return dataclasses.replace(made_oracle, flags=[*made_oracle.flags, *both_ways])
 
 
 @pytest.fixture(params=["root", "user"])

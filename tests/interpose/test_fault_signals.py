@@ -23,14 +23,14 @@ def test_bad_pointers_leave_handlers_and_masks_as_they_were(oracle: Oracle, user
     assert ours == native
 
 
-@pytest.mark.parametrize("patching", ["trapped"], indirect=True)
+@pytest.mark.parametrize("both_ways", ["trapped"], indirect=True)
 def test_a_signal_that_is_blocked_alone_stays_blocked_where_the_call_was_trapped(oracle: Oracle) -> None:
     native, ours = both(oracle, "fault_states", FILES[0], "alone", user=False)
     assert native.count("as it was, mask as it was,") == 12
     assert ours == native
 
 
-@pytest.mark.parametrize("patching", ["patched"], indirect=True)
+@pytest.mark.parametrize("both_ways", ["patched"], indirect=True)
 def test_what_cannot_be_known_of_a_signal_blocked_alone(oracle: Oracle) -> None:
     """Decision 8: not blocked any more where it has no handler and the call came by a patched site; nothing else."""
     native, ours = both(oracle, "fault_states", FILES[0], "alone", user=False)

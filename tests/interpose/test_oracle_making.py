@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import HOST, MOUNT, NAME, Host, Oracle, agree
 
 #: Links of the host: to /cvmfs itself, which the host may lack and its root could get, and to what is below.
@@ -34,17 +33,14 @@ def calls(path: str) -> Iterator[str]:
     yield from ("k=41 i1 i1 i0", f"49 @k n{path} i110")
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
 @pytest.mark.parametrize("links", [TO_TOP, INTO], ids=["to the top", "into it"])
-def test_nothing_is_made_by_a_link_of_the_host(
-    oracle: Oracle, user: bool, host: Host, links: tuple[str, ...], patching: str
-) -> None:
+def test_nothing_is_made_by_a_link_of_the_host(oracle: Oracle, user: bool, host: Host, links: tuple[str, ...]) -> None:
     names = [link + tail for link in links for tail in TAILS]
     script = [line for name in names for line in (*calls(f"{HOST}/{name}"), "reset")]
     script += [f"80 s{HOST}", *(line for name in names for line in calls(name)), "80 s/"]
     script += [f"d=257 i-100 s{HOST} i0x200000 i0"]
     script += [f"437 @d s{name} p0101,0644,{rules} i24" for name in names for rules in (0, *RULES)]
-    agree(oracle, [*script, *WHAT_IS_THERE], user=user, host=host, flags=PATCHINGS[patching], at_least=2000)
+    agree(oracle, [*script, *WHAT_IS_THERE], user=user, host=host, at_least=2000)
 
 
 def test_what_is_scoped_to_the_root_makes_nothing_there(oracle: Oracle, user: bool, host: Host) -> None:

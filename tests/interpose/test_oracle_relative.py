@@ -8,7 +8,6 @@ import pytest
 
 from tests.helpers import call_matrix as matrix
 from tests.helpers.call_matrix import CWD
-from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import HOST, MOUNT, NAME, Host, Oracle, agree
 
 
@@ -165,14 +164,13 @@ def test_the_top_is_there_by_whatever_name_something_would_be_made(oracle: Oracl
     agree(oracle, script, user=user, host=host, at_least=100)
 
 
-@pytest.mark.parametrize("patching", PATCHINGS)
 @pytest.mark.parametrize("which", ["few", "all"])
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOENT])
 def test_who_forbids_itself_to_ask_what_a_directory_is_finds_what_is_in_it(
-    oracle: Oracle, user: bool, host: Host, code: int, which: str, patching: str
+    oracle: Oracle, user: bool, host: Host, code: int, which: str
 ) -> None:
     """The kernel has only ENOENT for what is relative to a virtual directory: that is not passed on."""
     words = [str(code), which, MOUNT, "file", "dir"]
-    native, ours = oracle.both("forbidden_looks", *words, user=user, host=host, flags=PATCHINGS[patching])
+    native, ours = oracle.both("forbidden_looks", *words, user=user, host=host)
     assert native.count("open: ok") >= 12
     assert ours == native
