@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from hepwrap.interpose.plans import FIRST_LOOK, LEAST
 from tests.helpers.launches import PYTHON
+from tests.helpers.needs import on_a_host_without_prefix
 from tests.helpers.programs import Pair, script
 
 #: Seconds after which a program is believed to stay what it is, and some more.
@@ -82,7 +82,7 @@ def test_executing_more_often_takes_no_more_of_the_index(
     assert used[MANY[1]] <= used[MANY[0]] + 4 * LEAST
 
 
-@pytest.mark.skipif(os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about")
+@on_a_host_without_prefix
 @pytest.mark.parametrize(
     "name", ["bin/told", "links/relative", "links/absolute", "bin/../links/relative", "bin/told-by-own-loader"]
 )

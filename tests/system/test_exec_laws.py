@@ -16,13 +16,9 @@ from tests.helpers import tiny_elf
 from tests.helpers.faulty_repository import ENGINES, TOP, FaultyRepository, parametrised
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PYTHON, Launches, one_sentence
+from tests.helpers.needs import on_a_host_without_prefix
 from tests.helpers.programs import Pair
 from tests.helpers.unprivileged import Unprivileged
-
-#: Where the host has one of its own the kernel's success is not believed, and every exec is asked about (decision 4).
-on_a_host_without_prefix = pytest.mark.skipif(
-    os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about"
-)
 
 KERNEL = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
 

@@ -7,17 +7,17 @@ launcher and, since it is forked, in the helper.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.launches import Launches
+from tests.helpers.needs import on_a_host_without_prefix
 from tests.helpers.repositories import ServedRepository
 from tests.helpers.unprivileged import Unprivileged
 
-pytestmark = pytest.mark.skipif(os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: every exec is asked about")
+pytestmark = on_a_host_without_prefix
 
 HOOK = """
 import os, sys

@@ -60,6 +60,7 @@ def assert_warm_calls_make_no_stop(pair: Pair, desk: Path, patching: list[str], 
     assert many["upcalls"] == few["upcalls"]
 
 
+@needs.on_a_host_without_prefix
 @KINDS
 def test_a_warm_call_of_musl_makes_no_stop(
     work: Pair, musl: Guests, desk: Path, patching: list[str], static: bool
@@ -68,6 +69,7 @@ def test_a_warm_call_of_musl_makes_no_stop(
     assert_warm_calls_make_no_stop(work, desk, patching, program, 2 * 20)
 
 
+@needs.on_a_host_without_prefix
 @pytest.mark.parametrize("release", c_libraries.RELEASES)
 def test_a_warm_call_of_another_glibcs_shell_makes_no_stop(
     work: Pair, desk: Path, patching: list[str], release: str
@@ -77,6 +79,7 @@ def test_a_warm_call_of_another_glibcs_shell_makes_no_stop(
     assert_warm_calls_make_no_stop(work, desk, patching, program, 2 * 12)
 
 
+@needs.on_a_host_without_prefix
 def test_a_warm_call_of_glibc_2_41_makes_no_stop(
     work: Pair, guests: Guests, newer: c_libraries.CLibrary, desk: Path, patching: list[str]
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_thread_that_waits_in_a_call_of_glibc_2_41_is_cancelled(
     assert work.assert_same([*newer.command(guests.path("cancelled_calls")), *WAITING]) == CANCELLED
 
 
+@needs.on_a_host_without_prefix
 def test_a_warm_call_of_go_makes_no_redirect(work: Pair, patching: list[str]) -> None:
     """All calls of Go 1.19, here, are made at one site, where threads wait in the kernel when it is caught first."""
     files = ["{top}/text/0/part 00.txt", "{top}/src/main.c"]

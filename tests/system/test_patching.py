@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers import work_tree
 from tests.helpers.guests import Guests
+from tests.helpers.needs import on_a_host_without_prefix
 from tests.helpers.programs import Pair, fill
 
 #: Sites of tests/guests/site_forms.h, ten of each form.
@@ -19,12 +20,6 @@ PATCHABLE, LEFT_ALONE = 17 * 10, 5 * 10
 @pytest.fixture
 def patched(patching: list[str]) -> bool:
     return not patching
-
-
-#: Where the host has one of its own, the kernel's success is not believed, and some questions remain (decision 4).
-on_a_host_without_prefix = pytest.mark.skipif(
-    os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: calls are checked"
-)
 
 
 def account(pair: Pair, words: list[str]) -> dict[str, dict[str, int]]:

@@ -6,7 +6,6 @@ Counted for one more run, as the difference between few runs and many; what a fi
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,13 @@ import pytest
 from tests.helpers import python_tree
 from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Launches
+from tests.helpers.needs import on_a_host_without_prefix
 from tests.helpers.programs import Pair, fill
 from tests.helpers.publishing import Published
 from tests.helpers.root_stack import root_stack
 from tests.helpers.unprivileged import Unprivileged
 
-pytestmark = pytest.mark.skipif(os.path.isdir("/cvmfs"), reason="the host has a /cvmfs: its answers are asked about")
+pytestmark = on_a_host_without_prefix
 
 FEW, MANY = 2, 6
 MODULES = (
