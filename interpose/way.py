@@ -52,8 +52,8 @@ class Way:
         if start is None or not start.startswith(b"/") or start.endswith(b" (deleted)"):
             return None
         seen = self.world.resolver.seen(start)
-        if seen is None:
-            return None
+        if seen is None or (not self.host.is_magic(start) and self.host.readlink(start) is not None):
+            return None  # to a link that is opened itself nothing is relative; no directory is called by one
         whole = seen.shown.rstrip(b"/") + b"/" + path
         return whole if len(whole) <= PATH_BYTES else None  # the limit is on what the caller gave
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import stat
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 from hepwrap.vfs.publish import keys, publisher
+from tests.helpers import witness
 from tests.helpers.guests import Guests
+from tests.helpers.launches import PYTHON
 from tests.helpers.other_root import bubble
 from tests.helpers.unprivileged import UID, Unprivileged
 
@@ -29,6 +32,13 @@ NAME = "oracle.hep.example"
 MOUNT = f"/cvmfs/{NAME}"
 #: Where host links that lead into the tree are, and what may be written to; at the same place for both runs.
 HOST = "/oracle/host"
+#: What no job has any business with, and lies where a wrong turn leads: beside that, and beside stand-ins.
+BESIDE, STANDINS = "/oracle/beside", "/dev/shm"
+#: What lists the machine once a script has been performed; of /tmp, which others use, names that scripts could make.
+WITNESS = (
+    PYTHON, witness.__file__, "--below", HOST, "--below", BESIDE, "--below", STANDINS, "--in", "/",
+    "--in", f"/tmp=cvmfs,{NAME},missing,intop",
+)  # fmt: skip
 
 
 def build_tree(root: Path) -> None:
@@ -116,10 +126,11 @@ class Oracle:
         key.chmod(0o644)
         self.flags = ["--repo", f"{NAME}=file://{self.place}/store/{NAME}", "--key", str(key)]
 
-    def native(self, command: Sequence[str | Path], *, user: bool, cwd: str = "/") -> str:
-        """Standard output of a command that finds the tree mounted read-only."""
+    def native(self, command: Sequence[str | Path], *, user: bool, cwd: str = "/", after: Sequence[str] = ()) -> str:
+        """Standard output of a command that finds the tree mounted read-only; `after`: as `interposed`."""
         prefix = self.user.prefix() if user else []
-        return self._run([*self._host("mounted", "user" if user else "root", cwd), *prefix, *command], {})
+        machine = self._host("mounted", "user" if user else "root", cwd)
+        return self._run([*machine, *followed_by(after), *prefix, *command], {})
 
     def interposed(
         self,
@@ -129,11 +140,16 @@ class Oracle:
         cwd: str = "/",
         flags: Sequence[str] = (),
         host: Host = "bare",
+        after: Sequence[str] = (),
     ) -> str:
-        """Standard output of the same command under hepwrap, on a host without /cvmfs, or with another one."""
+        """Standard output of the same command under hepwrap, on a host without /cvmfs, or with another one.
+
+        `after`: what the one who runs the tests executes on the same machine when the job has ended.
+        """
         start = [*self.user.prefix(), *self.user.hepwrap_command] if user else self.hepwrap_command
         inside = [*command] if cwd == "/" else ["sh", "-c", 'cd "$0" && exec "$@"', cwd, *command]
-        words = [*self._host(host, "root", "/"), *start, *self.flags, *flags, "--", *inside]
+        machine = [*self._host(host, "root", "/"), *followed_by(after)]
+        words = [*machine, *start, *self.flags, *flags, "--", *inside]
         return self._run(words, self.user.environment() if user else {"HOME": str(self.place / "home")})
 
     def _host(self, kind: Literal["mounted", "bare", "decoy"], owner: str, cwd: str) -> list[str]:
@@ -143,6 +159,7 @@ class Oracle:
         """
         place = self.place / "mount"
         place.mkdir(exist_ok=True)
+        Path(f"{place}-beside").mkdir(exist_ok=True)
         steps = ["mount -t tmpfs -o mode=1777 none /dev/shm"]  # where stand-ins are made: the machine's own is spared
         steps += [f"mount -t tmpfs -o mode=0755 none {place}", f"mkdir {place}/{NAME}"]
         if kind == "mounted":
@@ -157,9 +174,14 @@ class Oracle:
             host.mkdir()
             make_host(self.place / "host")
         steps += [f"mount -t tmpfs none {host}", f"cp -aT {self.place}/host {host}"]
+        beside = self.place / "beside"
+        if not beside.exists():
+            make_beside(beside)
+        steps += [f"mount -t tmpfs none {place}-beside", f"cp -aT {beside} {place}-beside"]
         binds = ["--ro-bind", str(place), "/cvmfs"] if kind != "bare" else []
         first = ["unshare", "-m", "sh", "-ec", "; ".join([*steps, 'exec "$@"']), "sh"]
         binds += ["--perms", "0755", "--dir", os.path.dirname(HOST), "--bind", str(host), HOST]
+        binds += ["--bind", f"{place}-beside", BESIDE]
         return [*first, *bubble(*binds), "--chdir", cwd, "--"]
 
     def _run(self, command: Sequence[str | Path], environment: dict[str, str]) -> str:
@@ -181,22 +203,24 @@ class Oracle:
         host: Host = "bare",
         static: bool = False,
         flags: Sequence[str] = (),
+        after: Sequence[str] = (),
     ) -> tuple[str, str]:
         """What a guest prints natively, and under hepwrap; host files are made anew for each."""
         command = [self.guests.path(guest, static=static), *arguments]
         make_host(self.place / "host")
-        native = self.native(command, user=user, cwd=cwd)
+        native = self.native(command, user=user, cwd=cwd, after=after)
         make_host(self.place / "host")
-        return native, self.interposed(command, user=user, cwd=cwd, host=host, flags=flags)
+        return native, self.interposed(command, user=user, cwd=cwd, host=host, flags=flags, after=after)
 
     def differences(
         self, script: Sequence[str], *, user: bool, cwd: str = "/", host: Host = "bare", flags: Sequence[str] = ()
     ) -> list[str]:
-        """Performs a script both ways; a line for each call that gave something else."""
+        """Performs a script both ways; a line for each call that gave something else, and for what else was left."""
         path = self.place / "script"
         path.write_text("\n".join(script) + "\n")
         path.chmod(0o644)
-        native, ours = self.both("call_script", path, user=user, cwd=cwd, host=host, flags=flags)
+        texts = self.both("call_script", path, user=user, cwd=cwd, host=host, flags=flags, after=WITNESS)
+        (native, _, truth), (ours, _, left) = (text.partition(f"{witness.MARK}\n") for text in texts)
         kernel, wrapped = by_line(native), by_line(ours)
         assert kernel["end"] == "end", native[-500:]
         found = [
@@ -206,13 +230,37 @@ class Oracle:
         ]
         if wrapped.get("end") != "end":
             found.append(f"the guest did not come to its end: {ours[-500:]}")
-        return found
+        return [*found, *left_otherwise(truth, left, has_prefix=host == "decoy")]
 
 
 def by_line(text: str) -> dict[str, str]:
     """Results of call_script by line number.  A file that never had a name is called by its inode number."""
     lines = (line.partition(": ") for line in text.splitlines())
     return {key: re.sub(r"/#\d+\b", "/#", value) if rest else "end" for key, rest, value in lines}
+
+
+def followed_by(after: Sequence[str]) -> list[str]:
+    """What to write before a command that another shall follow; the exit code is still the first one's."""
+    return ["sh", "-c", f'"$@"; code=$?; {shlex.join(after)}; exit $code', "sh"] if after else []
+
+
+def left_otherwise(truth: str, left: str, *, has_prefix: bool) -> list[str]:
+    """What is on the machine after a job and is not beside a mount, or the other way round."""
+    mount_point = f"/ 'cvmfs' {stat.S_IFDIR:o}"
+    kernel, ours = set(truth.splitlines()), set(left.splitlines())
+    assert {mount_point, *kernel} == kernel != {mount_point}, truth[-500:]
+    kernel = kernel if has_prefix else kernel - {mount_point}
+    return [f"only beside a mount: {line}" for line in sorted(kernel - ours)] + [
+        f"only after the job: {line}" for line in sorted(ours - kernel)
+    ]
+
+
+def make_beside(place: Path) -> None:
+    """What has the names of the repository's own, and is nobody's but root's."""
+    for name in ("file", "dir/other", "dir/sub/deep/file", f"cvmfs/{NAME}/file", "missing/x", "new/x"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(f"{name} of nobody's\n")
+    (place / "link").symlink_to("file")
 
 
 def make_host(place: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from tests.helpers.oracle import HOST, MOUNT, NAME
+from tests.helpers.oracle import BESIDE, HOST, MOUNT, NAME
 
 BELOW = (
     "file", "dir", "link", "dirlink", "dangling", "loop", "abslink", "out", "outdir", "outfile2", "up", "slashed",
@@ -23,10 +23,12 @@ STEPS = ("", "", "", "", ".", "..", "dir", "dir/sub", "dirlink", "self", "file",
 TAILS = ("", "", "", "", "", "/", "/.", "/..", "/x", "//", "/../file", "/other")
 STARTS = (
     MOUNT, MOUNT, MOUNT, MOUNT, f"{HOST}/into", f"{HOST}/relative", f"{HOST}/first", "/cvmfs/../cvmfs/" + NAME,
-    "/proc/self/fd/50", "/proc/self/cwd", "/dev/fd/50", f"{HOST}/cvmfs/{NAME}",
+    "/proc/self/fd/50", "/proc/self/cwd", "/dev/fd/50", f"{HOST}/cvmfs/{NAME}", f"{HOST}/toroot/cvmfs/{NAME}", BESIDE,
 )  # fmt: skip
 HOSTS = (HOST, f"{HOST}/real", f"{HOST}/directory", f"{HOST}/intofile", f"{HOST}/intomissing", f"{HOST}/new",
-         f"{HOST}/dangling", f"{HOST}/circle", "/etc/passwd", "/no-such", "/cvmfs", "/cvmfs/no.such", "")  # fmt: skip
+         f"{HOST}/dangling", f"{HOST}/circle", f"{HOST}/totop", f"{HOST}/besidetop/new", f"{HOST}/intop",
+         f"{HOST}/toroot/cvmfs", f"{HOST}/toroot{HOST}/made", f"{HOST}/../beside/file",
+         f"{BESIDE}/new", "/etc/passwd", "/no-such", "/cvmfs", "/cvmfs/no.such", "")  # fmt: skip
 OPEN_FLAGS = (0o100, 0o200, 0o1000, 0o2000, 0o200000, 0o400000, 0o2000000, 0o10000000, 0o20200000, 0o1000000)
 AT_FLAGS = (0x100, 0x200, 0x400, 0x800, 0x1000)
 TIMES = ("i0", "p1,1,1,1", "p1,0x3fffffff,1,0x3ffffffe", "p1,0x3ffffffe,1,0x3ffffffe", "p1,1000000000,1,1", "u")

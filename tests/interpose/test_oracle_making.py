@@ -70,3 +70,19 @@ def test_a_link_to_where_something_can_be_made_makes_it_there(oracle: Oracle, us
             f"257 i-100 s{way} i01101 i0600",
         ]
     agree(oracle, [*script, *WHAT_IS_THERE], user=user, host=host, at_least=30)
+
+
+def test_nothing_is_relative_to_a_link_that_is_opened_itself(oracle: Oracle, user: bool, host: Host) -> None:
+    links = (f"{HOST}/into", f"{HOST}/intomissing", f"{HOST}/totop", f"{MOUNT}/dirlink", f"{MOUNT}/dangling")
+    script = [f"80 s{MOUNT}/dir"]
+    for link in links:
+        script += [f"d=257 i-100 s{link} i0x220000 i0", "265 i-100 sother @d s../new i0", f"83 s{link} i0755"]
+        for name in ("..", "../new", "new", ".", "../dir/sub", "x/y"):
+            script += [f"265 i-100 s{way} @d s{name} i0" for way in ("other", "/proc/self/cwd/other", f"{HOST}/real")]
+            script += [
+                f"264 @d s{name} @d s{name}",
+                f"258 @d s{name} i0755",
+                f"257 @d s{name} i0101 i0600",
+                f"262 @d s{name} t i0",
+            ]
+    agree(oracle, [*script, *WHAT_IS_THERE], user=user, host=host, at_least=200)

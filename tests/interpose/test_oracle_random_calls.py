@@ -1,11 +1,19 @@
-"""The kernel as oracle: random calls on paths and descriptors, in random states, give what they do on a mount."""
+"""The kernel as oracle: random calls on paths and descriptors, in random states, give what they do on a mount.
+
+And leave what they leave beside one: `Oracle.differences` has the machine listed after each script.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.helpers import random_calls
-from tests.helpers.oracle import HOST, MOUNT, Host, Oracle, agree
+from tests.helpers import random_calls, witness
+from tests.helpers.oracle import HOST, MOUNT, Host, Oracle, agree, left_otherwise
 
 CALLS = 6000
 
@@ -37,3 +45,38 @@ def test_a_slash_behind_a_link_to_a_directory_is_seen_before_it(oracle: Oracle, 
 def test_a_seed_gives_the_same_script_and_another_gives_another() -> None:
     assert list(random_calls.script(1, 500)) == list(random_calls.script(1, 500))
     assert list(random_calls.script(1, 500)) != list(random_calls.script(2, 500))
+
+
+def test_the_witness_sees_whatever_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a")
+    (tmp_path / "link").symlink_to("file")
+
+    def seen() -> set[str]:
+        words = [sys.executable, witness.__file__, "--below", str(tmp_path), "--in", f"{tmp_path}=new,file"]
+        return set(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines())
+
+    was = seen()
+    changes = (
+        lambda: (tmp_path / "file").write_text("b"),
+        lambda: (tmp_path / "file").chmod(0o600),
+        lambda: os.link(tmp_path / "file", tmp_path / "other"),
+        (tmp_path / "new").mkdir,
+        (tmp_path / "link").unlink,
+        lambda: (tmp_path / "link").symlink_to("other"),
+        lambda: os.mkfifo(tmp_path / "fifo"),
+    )
+    for change in changes:
+        change()
+        now = seen()
+        assert now != was
+        was = now
+
+
+def test_what_a_job_alone_leaves_or_takes_is_a_difference() -> None:
+    mount_point, both, more = "/ 'cvmfs' 40000", "'/oracle/host' 41777", "'/oracle/host/new' 100644"
+    truth = f"{mount_point}\n{both}\n"
+    assert left_otherwise(truth, f"{both}\n", has_prefix=False) == []
+    assert left_otherwise(truth, truth, has_prefix=True) == []
+    assert left_otherwise(truth, truth, has_prefix=False) == [f"only after the job: {mount_point}"]
+    assert left_otherwise(truth, f"{both}\n{more}\n", has_prefix=False) == [f"only after the job: {more}"]
+    assert left_otherwise(f"{truth}{more}\n", f"{both}\n", has_prefix=False) == [f"only beside a mount: {more}"]
