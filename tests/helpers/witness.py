@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 
 MARK = "left behind"
+#: Of each file that are looked at; scripts make some as large as a file can be.
+MOST_BYTES = 1 << 20
 
 
 def content_of(path: str, status: os.stat_result) -> str:
@@ -24,7 +26,7 @@ def content_of(path: str, status: os.stat_result) -> str:
     if not stat.S_ISREG(status.st_mode):
         return ""
     with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+        return f"{status.st_size} {hashlib.sha256(file.read(MOST_BYTES)).hexdigest()}"
 
 
 def below(directory: str) -> Iterator[str]:
