@@ -5,6 +5,8 @@ What a mount gives is compared in `tests/interpose/test_oracle_root_listing.py`,
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.helpers.launches import PYTHON, Launches
@@ -27,6 +29,8 @@ def test_the_machines_own_root_lists_the_mount_point_once(launcher: Launches) ->
 @pytest.mark.parametrize("names", ["a", "a cvmfs"])
 def test_a_root_that_the_job_makes_lists_it_once_too(launcher: Launches, names: str) -> None:
     """Whether there is a directory of that name in it or not: what is below can be reached."""
+    if os.path.lexists("/cvmfs"):
+        pytest.skip("this machine has a /cvmfs, and then roots list what they have")
     if launcher.native(*OWN_NAMESPACE, "true").returncode != 0:
         pytest.skip("this machine makes no user namespaces")
     shown = launcher.ok(*OWN_NAMESPACE, "sh", "-ec", OWN_ROOT.replace("$0", names)).decode().split()
