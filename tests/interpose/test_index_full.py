@@ -11,6 +11,7 @@ import pytest
 
 from hepwrap.vfs.index import _index
 from tests.helpers import call_matrix as matrix
+from tests.helpers.launches import PYTHON
 from tests.helpers.oracle import HOST, MOUNT, Oracle, agree, by_line
 
 #: hepwrap with the smallest index that there can be.
@@ -38,10 +39,16 @@ sys.exit""",
 FILLING = [f"6 s{MOUNT}/{'./' * count}outdir/passwd t" for count in range(200, 1900)]
 
 
+def running(oracle: Oracle, program: str) -> Oracle:
+    """The oracle with another hepwrap, for root and for the ordinary user."""
+    user = dataclasses.replace(oracle.user, hepwrap_command=[str(oracle.user.python), "-c", program])
+    return dataclasses.replace(oracle, hepwrap_command=[sys.executable, "-c", program], user=user)
+
+
 @pytest.fixture
 def full(oracle: Oracle) -> Oracle:
     """The oracle with a hepwrap whose index is full after FILLING."""
-    return dataclasses.replace(oracle, hepwrap_command=[sys.executable, "-c", TINY])
+    return running(oracle, TINY)
 
 
 def test_the_index_is_full_indeed(full: Oracle) -> None:
@@ -57,39 +64,39 @@ def test_the_index_is_full_indeed(full: Oracle) -> None:
     assert questions[1] == questions[0] + 100
 
 
-def test_every_question_about_a_path_is_answered_as_before(full: Oracle) -> None:
-    agree(full, [*FILLING, *matrix.stat_calls(matrix.absolute())], user=False, at_least=7000)
+def test_every_question_about_a_path_is_answered_as_before(full: Oracle, user: bool) -> None:
+    agree(full, [*FILLING, *matrix.stat_calls(matrix.absolute())], user=user, at_least=7000)
 
 
-def test_every_access_is_granted_as_before(full: Oracle) -> None:
-    agree(full, [*FILLING, *matrix.access_calls(matrix.absolute()[:120])], user=False, at_least=5000)
+def test_every_access_is_granted_as_before(full: Oracle, user: bool) -> None:
+    agree(full, [*FILLING, *matrix.access_calls(matrix.absolute()[:120])], user=user, at_least=5000)
 
 
-def test_files_and_directories_are_opened_and_listed_as_before(full: Oracle) -> None:
+def test_files_and_directories_are_opened_and_listed_as_before(full: Oracle, user: bool) -> None:
     script = [*FILLING, *matrix.open_calls(matrix.absolute(), ("DIRECTORY", "NOFOLLOW", "PATH"))]
     for name in ("", "dir", "many", "emptydir", "chain", "d444"):
         script += ["reset", f"d=257 i-100 s{MOUNT}/{name} i04000 i0", "217 @d g131072 i131072", "5 @d t", "138 @d f"]
         script += ["81 @d", "79 b4096 i4096", *matrix.descriptor_calls("@d")]
-    agree(full, script, user=False, at_least=6000)
+    agree(full, script, user=user, at_least=6000)
 
 
-def test_attributes_and_writes_are_answered_as_before(full: Oracle) -> None:
+def test_attributes_and_writes_are_answered_as_before(full: Oracle, user: bool) -> None:
     paths = [f"{MOUNT}/{name}" for name in ("file", "dir", "link", "missing", "fifo", "loop", "dangling", "outfile2")]
     script = [*FILLING, *matrix.xattr_calls(paths), *matrix.list_xattr_calls([]), *matrix.write_calls(paths)]
     pairs = [(old, new) for old in [*paths, f"{HOST}/real"] for new in [*paths, f"{HOST}/new"]]
-    agree(full, [*script, *matrix.two_path_calls(pairs)], user=False, at_least=3000)
+    agree(full, [*script, *matrix.two_path_calls(pairs)], user=user, at_least=3000)
 
 
-def test_a_program_is_executed_as_before(full: Oracle) -> None:
+def test_a_program_is_executed_as_before(full: Oracle, user: bool) -> None:
     filler = full.place / "filler"
     filler.write_text("\n".join(FILLING) + "\n")
     commands = [f"{full.guests.path('call_script')} {filler} >/dev/null", f"{MOUNT}/script a b"]
     shell = "; ".join([*commands, f"{MOUNT}/dir/../script c", f"cat {MOUNT}/dir/other"])
-    text = full.interposed(["sh", "-c", shell], user=False)
+    text = full.interposed(["sh", "-c", shell], user=user)
     assert text.startswith("script a b\nscript c\ncontent of dir/other\n")
 
 
-def test_numbers_of_what_is_not_remembered_agree_between_listing_and_stat(full: Oracle) -> None:
+def test_numbers_of_what_is_not_remembered_agree_between_listing_and_stat(full: Oracle, user: bool) -> None:
     """Programs compare d_ino with st_ino to find mount points, and st_ino to find hard links."""
     filler = full.place / "filler"
     filler.write_text("\n".join(FILLING) + "\n")
@@ -98,18 +105,18 @@ def test_numbers_of_what_is_not_remembered_agree_between_listing_and_stat(full: 
         "s={n: os.lstat('%s/many/'+n).st_ino for n in d}; print(d == s, len(set(s.values())), len(d));"
         "print(os.stat('%s/dir/hard').st_ino == os.stat('%s/dir/other').st_ino)" % ((MOUNT,) * 4)
     )
-    shell = f'{full.guests.path("call_script")} {filler} >/dev/null; exec {sys.executable} -c "$0"'
-    assert full.interposed(["sh", "-c", shell, program], user=False) == "True 300 300\nTrue\n"
+    shell = f'{full.guests.path("call_script")} {filler} >/dev/null; exec {PYTHON} -c "$0"'
+    assert full.interposed(["sh", "-c", shell, program], user=user) == "True 300 300\nTrue\n"
 
 
-def test_what_there_is_no_room_to_open_is_enomem_and_a_sentence(full: Oracle) -> None:
+def test_what_there_is_no_room_to_open_is_enomem_and_a_sentence(full: Oracle, user: bool) -> None:
     """What has been opened is opened again, and what is only looked at is answered, as before."""
-    greedy = dataclasses.replace(full, hepwrap_command=[sys.executable, "-c", GREEDY])
+    greedy = running(full, GREEDY)
     names = [f"{MOUNT}/many/entry-{number:03}-{'x' * (number % 40)}" for number in range(100)]
     opened, looked = [f"257 i-100 s{name} i0 i0" for name in names], [f"6 s{name} t" for name in names]
     path = full.place / "script"
     path.write_text("\n".join([*FILLING, *opened, *looked, *opened]) + "\n")
-    native, ours = greedy.both("call_script", path, user=False)
+    native, ours = greedy.both("call_script", path, user=user)
     text, _, said = ours.partition("end\n")
     kernel, results = (list(by_line(each).values())[len(FILLING) :] for each in (native, text))
     found = [
