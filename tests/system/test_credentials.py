@@ -360,6 +360,7 @@ def test_a_command_that_is_traced_already_cannot_be_launched_and_nothing_runs(by
     assert not (by_root.home / "ran").exists()
 
 
+@needs_root
 def test_a_set_user_id_program_runs_without_gaining_and_is_spoken_of_once(by_root: Launches, open_place: Path) -> None:
     program = open_place / "identity"
     shutil.copy("/usr/bin/id", program)

@@ -284,7 +284,8 @@ def test_wait_in_the_command_sees_no_child_that_it_did_not_make(both: Launches) 
 
 
 def test_ps_shows_the_commands_own_children_only(both: Launches) -> None:
-    done = both.run("bash", "-c", "sleep 60 & ps -o comm= --ppid $$; kill $!")
+    executed = "until read -r name < /proc/$!/comm && [ $name = sleep ]; do :; done"
+    done = both.run("bash", "-c", f"sleep 60 & {executed}; ps -o comm= --ppid $$; kill $!")
     assert sorted(done.stdout.split()) == ["ps", "sleep"]
 
 
