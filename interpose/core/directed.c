@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include "core.h"
 
-/* What the sender said of the last such signal that was sent on to a leader; kept, since the next one may be on its way before
- * this one has arrived. */
+/* What the sender said of the last such signal that was sent on to a leader; kept, since the next one may be on its way
+ * before this one has arrived. */
 struct directed {
     struct directed *next;
     siginfo_t info;

@@ -231,7 +231,7 @@ static bool is_ending(pid_t id)
 /* Who is about to end can be had no more, and is not lost: that is seen a moment later. */
 bool seize_again(struct tracer *tracer, const struct task *task)
 {
-    for (int i = 0; is_itself(task) && i < (is_ending(task->id) ? ENDING_TRIES : SEIZE_TRIES); i++) {
+    for (int i = 0; is_itself(task) && (i < SEIZE_TRIES || (i < ENDING_TRIES && is_ending(task->id))); i++) {
         if (has_runtime(tracer, task->id) && loop_seize(tracer, task->id))
             return true;
         usleep(BREATH);
