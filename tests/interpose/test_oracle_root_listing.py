@@ -12,7 +12,7 @@ WAYS = ("/", "/cvmfs/..", f"{MOUNT}/../..", f"{HOST}/../..", f"{MOUNT}/toroot", 
 SHELL = f"""
 find / -maxdepth 1 | sort; find / -maxdepth 1 -type d -name 'c*' | sort; echo /* /cv* /*/{MOUNT.rpartition("/")[2]}
 cd /; ls -1F; ls -U . | sort; echo */{MOUNT.rpartition("/")[2]}/file; cd {MOUNT}; ls ../..; ls /proc/self/cwd/../..
-bash -c 'compgen -f /cv; cd /; compgen -d c'; exec 3</; cd /usr; ls /proc/self/fd/3; ls /dev/fd/3/; ls -d /cvmfs
+bash -c 'compgen -f /cv; cd /; compgen -d c | sort'; exec 3</; cd /usr; ls /proc/self/fd/3; ls /dev/fd/3/; ls -d /cvmfs
 """
 #: Where names may mean other things from then on.
 ELSEWHERE = {
