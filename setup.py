@@ -82,19 +82,21 @@ def check_stack(module: Path, usage: Path) -> int:
     def frame(name: str) -> int:
         return frames[name] if name in frames else frames[re.sub(r"\.\d+$", "", name)]
 
-    def depth(name: str, above: tuple[str, ...] = ()) -> int:
+    def depth(name: str, above: tuple[str, ...] = ()) -> tuple[int, str]:
         if name in above:
             raise SystemExit(f"the runtime must not recurse: {' -> '.join((*above, name))}")
-        called = max((depth(callee, (*above, name)) for callee in calls.get(name, ())), default=0)
-        instead = max((depth(callee, (*above, name)) for callee in jumps.get(name, set()) - {name}), default=0)
-        return max(frame(name) + called, instead)  # what is jumped to takes the place of the frame
+        called = max((depth(callee, (*above, name)) for callee in calls.get(name, ())), default=(0, ""))
+        instead = max((depth(callee, (*above, name)) for callee in jumps.get(name, set()) - {name}), default=(0, ""))
+        # What is jumped to takes the place of the frame.
+        return max((frame(name) + called[0], f"{name} {frame(name)} -> {called[1]}"), instead)
 
-    deepest = fixed + depth("hepwrap_main")
-    if deepest > limit:
+    bytes_below, way = depth("hepwrap_main")
+    if fixed + bytes_below > limit:
         raise SystemExit(
-            f"the runtime needs {deepest} bytes of stack, more than STACK_LIMIT ({limit}); see docs/decisions"
+            f"the runtime needs {fixed + bytes_below} bytes of stack, more than STACK_LIMIT ({limit}): {way}; "
+            "see docs/decisions"
         )
-    return deepest
+    return fixed + bytes_below
 
 
 class BuildExtensions(build_ext):

@@ -1,4 +1,4 @@
-"""How one memory file is made: checked, fetched, written, sealed.
+"""How one memory file is made: checked, fetched, written, finished.
 
 Owns that way and nothing of what is held besides.  Must not know limits of the cache or who else is making what.
 """
@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
-from hepwrap.cache import huge, sealed
+from hepwrap.cache import sealed
 from hepwrap.cache import parts as filling
 from hepwrap.cache.objects import Objects
 from hepwrap.cache.parts import Part
 from hepwrap.cache.sealed import MemoryFile
+from hepwrap.cache.stores import Store
 from hepwrap.errors import FetchFailed
 from hepwrap.fetchers.fetcher import Fetcher
 from hepwrap.records import dataclass, replace
@@ -55,19 +56,17 @@ class Writing:
 class Maker:
     """Makes files, several of them and several parts of each at once."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    def __init__(self, objects: Objects, store: Store) -> None:
+        self._objects, self._store = objects, store
         self._filler = filling.Filler()
 
     def make(self, recipe: Recipe | Writing) -> MemoryFile:
-        """The sealed file; nothing remains where that fails.
+        """The finished file; nothing remains where that fails.
 
         Raises OSError where the kernel lacks something, and what Objects or the writer raise.
         """
-        fd = sealed.create(recipe.name)
+        fd = self._store.create(recipe.name, recipe.size)
         try:
-            os.ftruncate(fd, recipe.size)
-            huge.ask(fd, recipe.size)
             if isinstance(recipe, Writing):
                 recipe.write(fd)
             else:
@@ -75,7 +74,7 @@ class Maker:
         except BaseException:
             os.close(fd)
             raise
-        return sealed.seal(fd, recipe.key)
+        return self._store.finish(fd, recipe.key)
 
     def _write(self, fd: int, recipe: Recipe, part: Part) -> None:
         """One part, piece by piece: its content never stands in memory a second time."""

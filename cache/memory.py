@@ -1,4 +1,4 @@
-"""The files that programs have opened, in memory: one sealed memory file for each catalogue inode.
+"""The files that programs have opened, in memory: one memory file for each catalogue inode.
 
 Owns which of them exist, and their making and leaving.  Must not know catalogues, paths or the index: a key means
 nothing to it.  How much may be held is the budget's to say, and who leaves the ledger's.
@@ -33,12 +33,15 @@ from hepwrap.cache.objects import Objects
 from hepwrap.cache.parts import Part
 from hepwrap.cache.refusal import LACKS, no_room
 from hepwrap.cache.sealed import MemoryFile
+from hepwrap.cache.stores import SealedStore, Store
 from hepwrap.cache.turns import Turns
 from hepwrap.errors import FetchFailed
 from hepwrap.fetchers.fetcher import Fetcher
 
 __all__ = ["MemoryCounters", "MemoryFile", "MemoryFiles", "Part"]
 
+#: Files that come when less than this part of the room is left are attended to: soon some will have to leave.
+TIGHT = 2
 #: Seconds after which one who waits for room looks again, since the budget may have changed without a word.
 LOOK_AGAIN = 1.0
 
@@ -53,6 +56,7 @@ class MemoryFiles:
         budget: Budget,
         on_evict: Callable[[MemoryFile], None],
         name: Callable[[Hashable], str] = lambda _key: "hepwrap",
+        store: Store | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counters = MemoryCounters()
@@ -61,7 +65,8 @@ class MemoryFiles:
         self._name = name
         #: Nanoseconds of the real-time clock, since it is compared with times of last access.
         self._clock = clock
-        self._maker = Maker(objects)
+        self.store = store or SealedStore()
+        self._maker = Maker(objects, self.store)
         self._making: Inflight[Hashable, MemoryFile] = Inflight()
         self._changed = threading.Condition()
         self._files: dict[Hashable, MemoryFile] = {}
@@ -218,6 +223,7 @@ class MemoryFiles:
     def _settle(self, file: MemoryFile, pinned: bool) -> MemoryFile:
         with self._changed:
             closed = self._closed
+            is_tight = self._is_tight()
             if not closed:
                 self._files[file.key] = file
                 self._ledger.settle(file.key, self._clock())
@@ -227,8 +233,10 @@ class MemoryFiles:
                 self._count_held()
                 self._changed.notify_all()
         if closed:
-            os.close(file.fd)
+            self._close(file)
             self._refuse_if_closed()
+        elif is_tight:
+            self.store.attend(file)
         return file
 
     def _abandon(self, key: Hashable) -> None:
@@ -258,6 +266,10 @@ class MemoryFiles:
         """Bytes that no file takes, and none that is being made."""
         return self._budget.bytes_allowed() - self._ledger.held - self._ledger.making
 
+    def _is_tight(self) -> bool:
+        allowed = self._allowed()
+        return self._room() < allowed.bytes // TIGHT or len(self._ledger) > allowed.files // TIGHT
+
     def _revived(self, recipe: Recipe | Writing) -> Recipe | Writing:
         """The recipe, or its content where that was kept.  What is written by others may have changed meanwhile."""
         with self._changed:
@@ -268,10 +280,7 @@ class MemoryFiles:
         return Writing(recipe.key, recipe.name, recipe.size, partial(sealed.write_all, data=content, offset=0))
 
     def _look(self, key: Hashable) -> Use:
-        file = self._files[key]
-        last = sealed.last_read(file)
-        # A time in the future is of somebody's making (utimensat(2) is not sealed), and tells nothing.
-        return Use(last if last <= self._clock() else 0, sealed.is_open_elsewhere(file))
+        return self.store.look(self._files[key], self._clock())
 
     def _count_held(self) -> None:
         self.counters.bytes_held = self._ledger.held
@@ -305,6 +314,10 @@ class MemoryFiles:
                 self._on_evict(file)
             except Exception as error:
                 first = first or error
-            os.close(file.fd)
+            self._close(file)
         if first is not None:
             raise first
+
+    def _close(self, file: MemoryFile) -> None:
+        self.store.withdraw(file)
+        os.close(file.fd)

@@ -84,7 +84,7 @@ def show_mappings(world: World, text: bytes) -> bytes:
 
     def find(device: int, inode: int, name: bytes) -> tables.Mapped | None:
         at = world.index.whose(device, inode)
-        if not at or os.fsencode(world.name_of(at))[: sealed.NAME_BYTES] != name:
+        if not at or not world.is_called(at, name):
             return None
         return world.book.path_of(at), world.book.device_of(at), world.book.number_of(at)
 
@@ -117,7 +117,7 @@ def place_seen(world: World, place: bytes) -> bytes | None:
 SHOWN: dict[bytes, Callable[[World, bytes], bytes]] = {
     b"maps": show_mappings,
     b"smaps": show_mappings,
-    b"numa_maps": lambda _world, text: tables.policies(text),
+    b"numa_maps": lambda world, text: tables.policies(text, world.path_called),
     b"mounts": lambda world, text: tables.mounts(text, mounted(world), partial(place_seen, world)),
     b"mountinfo": lambda world, text: tables.mountinfo(text, mounted(world), partial(place_seen, world)),
 }

@@ -71,6 +71,11 @@ class Server(Protocol):
         ...
 
     @property
+    def directory(self) -> tuple[int, int] | None:
+        """A descriptor that every program has too, and its number there; None: there is none."""
+        ...
+
+    @property
     def start(self) -> bytes:
         """Where the command starts, if not in the directory that we are in; else b""."""
         ...
@@ -86,6 +91,8 @@ class LaunchOptions:
 
     #: Bytes of address space for the index in every program.
     window: int = limits.MOST_WINDOW
+    #: Which descriptor of every program may be one of ours; -1: none.
+    number: int = -1
 
 
 def run(
@@ -233,12 +240,15 @@ def helper_main(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         close_everything_but((link.fileno(), *keep))
-        options = LaunchOptions(window=limits.prepare())
+        number = limits.spare_number()
+        options = LaunchOptions(window=limits.prepare(), number=number)
         server = build_server(options)
         os.chdir("/")
-        fds = array.array("i", [server.index_fd])
+        directory, number = server.directory or (-1, -1)
+        fds = array.array("i", [server.index_fd, *([directory] if number >= 0 else [])])
         link.sendmsg(
-            [b"%d %d %s" % (os.getpid(), options.window, server.start)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+            [b"%d %d %d %s" % (os.getpid(), options.window, number, server.start)],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)],
         )
         base = link.recv(64)
         if base:
@@ -267,9 +277,9 @@ def describe(error: BaseException) -> str:
     return f"the helper failed: {type(error).__name__}: {error}{place}"
 
 
-def receive(link: socket.socket) -> tuple[bytes, int | None]:
-    """One message and perhaps a descriptor; LaunchError where the helper says no, or is gone."""
-    message, ancillary, _, _ = link.recvmsg(4096, socket.CMSG_SPACE(4))
+def receive(link: socket.socket) -> tuple[bytes, list[int]]:
+    """One message and perhaps descriptors; LaunchError where the helper says no, or is gone."""
+    message, ancillary, _, _ = link.recvmsg(4096, socket.CMSG_SPACE(8))
     if not message:
         raise LaunchError("the helper ended before the command could start")
     if message[:1] == b"!":
@@ -277,22 +287,25 @@ def receive(link: socket.socket) -> tuple[bytes, int | None]:
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds = array.array("i")
-            fds.frombytes(data[:4])
-            return message, fds[0]
-    return message, None
+            fds.frombytes(data[: len(data) // 4 * 4])
+            return message, list(fds)
+    return message, []
 
 
 def become(command: list[str], environment: Mapping[str, str], link: socket.socket) -> NoReturn:
     """Map the world, let the helper attach, and execute the command through the runtime."""
     die_of_interrupts()
     try:
-        message, fd = receive(link)
-        if fd is None:
+        message, fds = receive(link)
+        if not fds:
             raise LaunchError("the helper sent no index")
-        helper, window = map(int, message.split(b" ", 2)[:2])
-        start = message.split(b" ", 2)[2]
-        base = _core.map_world(fd, window)
-        os.close(fd)
+        helper, window, number = map(int, message.split(b" ", 3)[:3])
+        start = message.split(b" ", 3)[3]
+        base = _core.map_world(fds[0], window)
+        if number >= 0:
+            limits.keep_as(fds[1], number)
+        for fd in fds:
+            os.close(fd)
         _core.allow_tracer(helper)
         link.send(str(base).encode())
         receive(link)

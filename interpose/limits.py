@@ -7,6 +7,7 @@ itself, so nothing that is set here reaches it.
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import threading
@@ -38,6 +39,8 @@ RAISED = (
     resource.RLIMIT_NPROC,
     resource.RLIMIT_STACK,
 )
+#: Descriptors: no number to spare below FEW; a table of USUAL is copied at a fork in a microsecond or two.
+FEW, USUAL, MANY = 256, 1024, 1 << 30
 NEEDED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
 
 
@@ -57,6 +60,36 @@ def prepare() -> int:
     refuse_less(time, LEAST_SECONDS, "ulimit -t leaves {} seconds of processor time", 1)
     window = MOST_WINDOW if programs == UNLIMITED else min(MOST_WINDOW, programs // PART_FOR_WINDOW)
     return (window if file == UNLIMITED else min(window, file - _IMAGE)) >> 12 << 12
+
+
+def spare_number() -> int:
+    """The number that a descriptor of ours shall have in every program: above those that programs are given, where the
+    limit lets us, and no higher than tables of descriptors of usual size reach; -1: they have too few."""
+    soft, hard = (MANY if limit == UNLIMITED else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
+    number = soft if soft < hard and soft <= USUAL else min(soft, USUAL) - 1
+    while number >= FEW and is_open(number):
+        number -= 1
+    return number if number >= FEW else -1
+
+
+def is_open(fd: int) -> bool:
+    """Whether that is a descriptor."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def keep_as(fd: int, number: int) -> None:
+    """Have `fd` as `number` too, for all programs to come, whether or not the limit reaches so far.  OSError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != UNLIMITED and number >= soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number + 1, hard))
+    try:
+        os.dup2(fd, number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def raise_to_the_end(which: int) -> None:

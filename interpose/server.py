@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hepwrap.cache.private_mount import PrivateMount
+from hepwrap.cache.stores import SealedStore
 from hepwrap.errors import HepwrapError, LaunchError
 from hepwrap.interpose import _core, limits
 from hepwrap.interpose.herald import Herald
@@ -49,6 +51,9 @@ class Ground:
     mounts: MountTable
     standins: StandIns
     home: Home
+    #: Where memory files are made, and which descriptor of every program is their directory, if they have one.
+    store: SealedStore | PrivateMount
+    number: int = -1
 
 
 class Server:
@@ -84,6 +89,12 @@ class Server:
     def index_fd(self) -> int:
         """Descriptor of image and index."""
         return self.ground.index.fd
+
+    @property
+    def directory(self) -> tuple[int, int] | None:
+        """The directory of memory files: our descriptor, and its number in every program; None: they have none."""
+        store = self.ground.store
+        return (store.readable, self.ground.number) if isinstance(store, PrivateMount) else None
 
     @property
     def world(self) -> World:
@@ -147,7 +158,7 @@ class Server:
         index, standins, home = self.ground.index, self.ground.standins, self.ground.home
         values = {
             "server": os.getpid(),
-            "file_device": memory_device(),
+            **self._files(),
             "standin_device": standins.device,
             "binds_at": index.append(self._binds()),
             "standin_mark": standins.mark,
@@ -162,6 +173,17 @@ class Server:
         }
         for name, value in values.items():
             index.store(offset("header", name), width("header", name), value)
+
+    def _files(self) -> dict[str, int]:
+        """Where memory files are, and how they are opened (layout.def)."""
+        store = self.ground.store
+        if not isinstance(store, PrivateMount):
+            return {"file_device": store.device}
+        return {
+            "file_device": store.device,
+            "files_token": int.from_bytes(store.token.encode(), "little"),
+            "files_at": self.ground.number,
+        }
 
     def _listed(self) -> int:
         """The struct child by which `/` lists the mount point; 0 where the host has one, or it lies elsewhere."""
@@ -264,15 +286,6 @@ def proc_is_ours() -> bool:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return False
-
-
-def memory_device() -> int:
-    """st_dev of memory files: one mount of the kernel's own holds them all (memfd_create(2))."""
-    fd = os.memfd_create("hepwrap-probe", os.MFD_CLOEXEC)
-    try:
-        return os.fstat(fd).st_dev
-    finally:
-        os.close(fd)
 
 
 def refuse_attach(error: OSError, scope_file: Path = YAMA_SCOPE) -> HepwrapError:

@@ -84,13 +84,13 @@ class StandIns:
         """Make the object known as a stand-in of this launch, before its identity is published.
 
         Its inode number alone does not say so: the number is given away again when the object is gone.  Nor does the
-        time of change, which cannot be chosen.  The time of access is kept: see cache/sealed.py.
+        time of change, which cannot be chosen.  Files get it from where they are made (cache/stores.py).
         """
         os.utime(f"/proc/self/fd/{fd}", ns=(os.fstat(fd).st_atime_ns, self.mark * 10**9))
 
     def has_mark(self, status: os.stat_result) -> bool:
         """Whether an object with this status is a stand-in of this launch (`standing_in` of runtime/where.h)."""
-        return status.st_nlink == 0 and status.st_mtime_ns // 10**9 == self.mark
+        return not (status.st_nlink and status.st_dev == self.device) and status.st_mtime_ns // 10**9 == self.mark
 
     def _try_out(self) -> int:
         """The device of the objects that are made here; OSError where they would not be what is needed."""

@@ -14,9 +14,9 @@ from hepwrap.records import dataclass
 #: A table that is shown otherwise, as the kernel names it for a descriptor.
 NAME = re.compile(rb"/proc/\d+(?:/task/\d+)?/(maps|smaps|numa_maps|mounts|mountinfo)")
 _MAPPING = re.compile(
-    rb"([0-9a-f]+-[0-9a-f]+ [-rwxps]{4} [0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) +/memfd:(.*) \(deleted\)"
+    rb"([0-9a-f]+-[0-9a-f]+ [-rwxps]{4} [0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)"
 )
-_POLICY = re.compile(rb"file=/memfd:(.*)\\040\(deleted\)")
+_POLICY = re.compile(rb"file=(/\S*)")
 #: Where names begin in a line of maps: show_map_vma() of fs/proc/task_mmu.c.
 _WIDTH = 72
 _OPTIONS = b"ro,nosuid,nodev,relatime"
@@ -37,7 +37,7 @@ class Mounted:
 
 
 def mappings(text: bytes, find: Callable[[int, int, bytes], Mapped | None]) -> bytes:
-    """maps or smaps; `find(device, inode, name)` says what a memory file of that name is shown as."""
+    """maps or smaps; `find(device, inode, name)` says what a file that the kernel calls so is shown as."""
 
     def shown(line: bytes) -> bytes:
         match = _MAPPING.fullmatch(line)
@@ -51,9 +51,14 @@ def mappings(text: bytes, find: Callable[[int, int, bytes], Mapped | None]) -> b
     return b"\n".join(map(shown, text.split(b"\n")))
 
 
-def policies(text: bytes) -> bytes:
-    """numa_maps, where nothing but the name tells what is mapped."""
-    return _POLICY.sub(lambda match: b"file=" + match[1] if match[1].startswith(b"/") else match[0], text)
+def policies(text: bytes, find: Callable[[bytes], bytes | None]) -> bytes:
+    """numa_maps, where nothing but the name tells what is mapped; `find(name)`: as what that is shown."""
+
+    def shown(match: re.Match[bytes]) -> bytes:
+        path = find(unescaped(match[1]))
+        return match[0] if path is None else b"file=" + re.sub(rb"[\n\t= \\]", _octal, path)
+
+    return _POLICY.sub(shown, text)
 
 
 def mounts(text: bytes, added: Iterable[Mounted], seen: Callable[[bytes], bytes | None]) -> bytes:
@@ -94,7 +99,11 @@ def _rows(added: Iterable[Mounted], root: bytes) -> Iterator[list[bytes]]:
 
 def escaped(text: bytes) -> bytes:
     """A place as mount tables write it (mangle() of fs/proc_namespace.c)."""
-    return re.sub(rb"[ \t\n\\#]", lambda match: b"\\%03o" % match[0][0], text)
+    return re.sub(rb"[ \t\n\\#]", _octal, text)
+
+
+def _octal(match: re.Match[bytes]) -> bytes:
+    return b"\\%03o" % match[0][0]
 
 
 def unescaped(text: bytes) -> bytes:

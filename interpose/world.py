@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
-from hepwrap.cache.sealed import write_all
+from hepwrap.cache.sealed import NAME_BYTES, write_all
 from hepwrap.errors import StaleHandle
 from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
@@ -22,6 +22,9 @@ from hepwrap.vfs.index.book import Book
 from hepwrap.vfs.magic import MagicAttributes
 from hepwrap.vfs.mounts import Mount
 from hepwrap.vfs.resolve import Node, Resolver
+
+#: How the kernel shows the name of a memfd, and that a file has none any more.
+MEMORY, GONE = b"/memfd:", b" (deleted)"
 
 
 class World:
@@ -140,6 +143,19 @@ class World:
         at = self.index.whose(status.st_dev, status.st_ino) if self.standins.has_mark(status) else 0
         return self.book.path_of(at) if at else None
 
+    def is_called(self, at: int, name: bytes) -> bool:
+        """Whether the kernel calls the memory file of that inode so, in tables of mappings."""
+        name = name.removesuffix(GONE)
+        return name == MEMORY + os.fsencode(self.name_of(at))[:NAME_BYTES] or self.files.store.key_of(name) == str(at)
+
+    def path_called(self, name: bytes) -> bytes | None:
+        """The virtual path of the memory file that the kernel calls so, where nothing but its name tells."""
+        name = name.removesuffix(GONE)
+        if name.startswith(MEMORY + b"/"):
+            return name[len(MEMORY) :]
+        key = self.files.store.key_of(name)
+        return None if key is None else self.book.path_of(int(key))
+
     def read_head(self, node: Node, size: int) -> bytes:
         """The first bytes of a file of the repository."""
         fd = self.hold(self.book.inode(node))
@@ -172,5 +188,4 @@ class World:
 
     def _publish(self, at: int, file: MemoryFile) -> None:
         if self.book.descriptor_of(at) != file.fd:
-            self.standins.give_mark(file.fd)
             self.book.set_standin(at, file.fd, file.device, file.inode)

@@ -241,6 +241,9 @@ bool inject_has_fault(struct task *task); /* at a fault: has it come before the 
 bool inject_fault(struct task *task); /* at such a one, which is delivered */
 void inject_free(struct task *task);
 
+/* private_mount.c: 0 and two descriptors of its directory, or a negative errno. */
+int private_mount(const char *options, int *writable, int *readable);
+
 /* whereabouts.c */
 bool names_are_certain(const struct tracer *tracer, pid_t task); /* does /proc/<server>/fd/N lead it to us? */
 void wanders(struct tracer *tracer, pid_t task, uint64_t number); /* is about to make a call that may change that */

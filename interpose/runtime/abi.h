@@ -73,7 +73,7 @@ enum {
     NR_chdir = 80, NR_fchdir = 81, NR_symlink = 88, NR_readlink = 89, NR_lchown = 94, NR_prctl = 157, NR_mount = 165, NR_umount2 = 166, NR_lsetxattr = 189, NR_lremovexattr = 198, NR_futex = 202,
     NR_inotify_add_watch = 254, NR_openat = 257, NR_futimesat = 261, NR_newfstatat = 262, NR_linkat = 265, NR_symlinkat = 266,
     NR_readlinkat = 267, NR_faccessat = 269, NR_utimensat = 280, NR_dup3 = 292, NR_fanotify_mark = 301, NR_name_to_handle_at = 303,
-    NR_execveat = 322, NR_fspick = 433, NR_openat2 = 437, NR_setxattrat = 463, NR_removexattrat = 466, NR_file_getattr = 468, NR_file_setattr = 469,
+    NR_execveat = 322, NR_fspick = 433, NR_close_range = 436, NR_openat2 = 437, NR_landlock_add_rule = 445, NR_setxattrat = 463, NR_removexattrat = 466, NR_file_getattr = 468, NR_file_setattr = 469,
 };
 enum {
     EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EBADF = 9, EAGAIN = 11, EACCES = 13,
@@ -95,7 +95,7 @@ enum {
     PROT_READ = 1, PROT_WRITE = 2, FUTEX_WAIT = 0, F_GETFL = 3, FS_IOC_SETFLAGS = 0x40086602, FS_IOC_FSSETXATTR = 0x401c5820,
 };
 enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, S_IFLNK = 0120000, S_IFSOCK = 0140000, S_IFCHR = 0020000,
-       S_IFBLK = 0060000, S_IFIFO = 0010000 };
+       S_IFBLK = 0060000, S_IFIFO = 0010000, DT_LNK = 10 };
 
 /* What openat2 is told (linux/openat2.h). */
 struct open_how {

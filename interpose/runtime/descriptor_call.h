@@ -25,6 +25,33 @@ static __attribute__((noinline)) long landlock_rule(void)
     return identify_fd(fd) ? 0 : r;
 }
 
+enum { LANDLOCK_RULE_PATH_BENEATH = 1, LANDLOCK_ACCESS_FS_EXECUTE = 1, LANDLOCK_ACCESS_FS_READ_FILE = 4 };
+
+/* Memory files lie in a file system of their own, beneath nothing that a ruleset could name: they get a rule, of the
+ * rights that it is about. */
+static __attribute__((noinline)) long admit_files(void)
+{
+    const u32 rights[] = {LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE, LANDLOCK_ACCESS_FS_EXECUTE,
+                          LANDLOCK_ACCESS_FS_READ_FILE};
+    for (u32 i = 0; index_of()->files_token && i < 3; i++) {
+        struct { u64 allowed; i32 parent; } beneath = {rights[i], (i32)index_of()->files_at};
+        if (raw4(NR_landlock_add_rule, f->a[0], LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != -EINVAL)
+            break;
+    }
+    return native();
+}
+
+/* Many a program closes everything that it does not know before it executes another. */
+static __attribute__((noinline)) long spare_files(void)
+{
+    u32 first = (u32)f->a[0], last = (u32)f->a[1], place = (u32)index_of()->files_at;
+    if (!index_of()->files_token || first > place || last < place)
+        return native();
+    u32 none = ~0U; /* flags are looked at even where there is nothing to be closed */
+    long r = first < place ? raw3(NR_close_range, first, place - 1, f->a[2]) : raw3(NR_close_range, none, none, f->a[2]);
+    return r < 0 || last == place ? r : raw3(NR_close_range, place + 1, last, f->a[2]);
+}
+
 static __attribute__((noinline)) long fd_call(const struct row *row)
 {
     if (FD_ARGUMENT(0) < 0 || is_other_request(row)) /* AT_FDCWD is none */

@@ -53,6 +53,8 @@ static inline long show_link(long r)
     int suspect = r == size;
     if (r >= (long)sizeof memfd - 1)
         suspect |= same(to, memfd, sizeof memfd - 1);
+    if (r > 8 && index_of()->files_token)
+        suspect |= *(const volatile loose_word *)(to + 1) == index_of()->files_token;
     if (r >= (long)sizeof deleted - 1)
         suspect |= same(to + r - (sizeof deleted - 1), deleted, sizeof deleted - 1);
     const struct inode *inode = suspect ? identify(start_of(0), path_of(0), 0) : 0;
@@ -188,24 +190,66 @@ static __attribute__((noinline)) void tell_listed(void)
     upcall(0, 0, REASON_LISTED, &ticket);
 }
 
+/* Is that entry of a listing the directory in which programs open memory files, among what some task has open?  Only there
+ * is the name of no inode. */
+static __attribute__((noinline)) int is_files_directory(const char *entry)
+{
+    char name[STANDIN_NAME];
+    u64 number = 0;
+    for (u32 i = 0; i < 8 && entry[i] >= '0' && entry[i] <= '9'; i++)
+        number = 10 * number + (u64)(entry[i] - '0');
+    if (number != index_of()->files_at)
+        return 0;
+    char *at = put_before(file_name(name, 0), "/", 1);
+    return raw3(NR_faccessat, f->a[0], put_number(at, (u32)number), 0) == 0;
+}
+
+static inline int is_old_listing(void)
+{
+    return f->row->handler == DO_getdents;
+}
+
+/* What the kernel lists, without that: nobody has opened it. */
+static __attribute__((noinline)) long list_natively(void)
+{
+    int old = is_old_listing();
+    for (;;) {
+        long bytes = native();
+        char *entry = (char *)f->a[1], *end = entry + bytes;
+        if (bytes <= 0 || !index_of()->files_token)
+            return bytes;
+        for (u64 length; entry < end; entry += length) {
+            length = *(const volatile unsigned short *)(entry + 16);
+            const char *name = entry + (old ? 18 : 19);
+            if (entry[old ? length - 1 : 18] != DT_LNK || name[0] < '0' || name[0] > '9' || !is_files_directory(name))
+                continue;
+            copy(entry, entry + length, (u64)(end - entry) - length);
+            end -= length;
+            break;
+        }
+        if (end > (char *)f->a[1])
+            return end - (char *)f->a[1];
+    }
+}
+
 static __attribute__((noinline)) long list_and_look(void)
 {
-    f->flags = (i32)native();
+    f->flags = (i32)list_natively();
     if (f->flags > 0 && index_of()->listed_at && may_be_of_root((const char *)f->a[1], f->flags) && lacks_prefix())
         tell_listed();
     return f->flags;
 }
 
 /* A directory of the host.  What `/` lacks comes when the kernel is at its end, wherever that is (decision 28). */
-static __attribute__((noinline)) long list_on_host(int old)
+static __attribute__((noinline)) long list_on_host(void)
 {
     if (!index_of()->listed_at || !(LOAD(index_of()->flags) & (HEADER_ROOT_LISTED | HEADER_WANDERERS)))
         return list_and_look();
     int is_behind = raw3(NR_lseek, f->a[0], 0, 1) == BEHIND_PREFIX && lacks_prefix();
-    long r = is_behind ? 0 : native();
+    long r = is_behind ? 0 : list_natively();
     if (r || is_behind || !lacks_prefix())
         return r;
-    r = (long)put_child((char *)f->a[1], (u32)f->a[2], at(index_of(), index_of()->listed_at), BEHIND_PREFIX, old);
+    r = (long)put_child((char *)f->a[1], (u32)f->a[2], at(index_of(), index_of()->listed_at), BEHIND_PREFIX, is_old_listing());
     if (!r)
         return -EINVAL;
     return raw3(NR_lseek, f->a[0], BEHIND_PREFIX, 0) == BEHIND_PREFIX ? r : 0;
@@ -215,7 +259,7 @@ static inline long list_directory(int old)
 {
     const struct inode *dir = was_ours((int)f->a[0]) ? starting_at((int)f->a[0]) : 0;
     if (!dir || !is_kind(dir, S_IFDIR)) {
-        long r = list_on_host(old);
+        long r = list_on_host();
         if (r != -ENOENT)
             return r; /* a deleted directory lists as ENOENT */
         dir = starting_at((int)f->a[0]);

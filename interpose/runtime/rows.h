@@ -18,7 +18,7 @@ enum handler {
     DO_getdents, DO_getdents64, DO_getcwd, DO_chdir, DO_fchdir, DO_statfs, DO_fstatfs,
     DO_getxattr, DO_lgetxattr, DO_fgetxattr, DO_listxattr, DO_llistxattr, DO_flistxattr, DO_getxattrat, DO_listxattrat,
     DO_execve, DO_execveat,
-    DO_entry, DO_write1, DO_write2, DO_fwrite, DO_standin, DO_refused, DO_mounts, DO_landlock, DO_address,
+    DO_entry, DO_write1, DO_write2, DO_fwrite, DO_standin, DO_refused, DO_mounts, DO_landlock, DO_admit, DO_spare, DO_address,
     HANDLER_COUNT
 };
 

@@ -40,6 +40,10 @@ long hepwrap_main(u32 place)
         return address_call();
     case DO_landlock:
         return landlock_rule();
+    case DO_admit:
+        return admit_files();
+    case DO_spare:
+        return spare_files();
     case DO_write2:
         return two_path_call();
     case DO_mounts:

@@ -32,6 +32,15 @@ static inline const char *standin_name(char name[STANDIN_NAME], u32 descriptor, 
     return put_before(at, "/proc/", 6);
 }
 
+/* The name of a memory file in the directory of those (cache/private_mount.py). */
+static inline char *file_name(char name[STANDIN_NAME], u64 at_offset)
+{
+    char *at = put_before(name + STANDIN_NAME, "", 1);
+    at = put_number(at, (u32)at_offset);
+    at = put_before(at, "-", 1);
+    return put_before(at, (const char *)&index_of()->files_token, 8);
+}
+
 /* Is this a refusal of the program's own making (limits, signals), not a consequence of the detour? */
 static inline int honest_failure(long r, int flags)
 {
@@ -48,7 +57,11 @@ static __attribute__((noinline)) long open_standin(const struct inode *inode, in
     i32 descriptor = LOAD(inode->descriptor);
     if (descriptor < 0)
         return STALE;
-    long r = raw4(NR_openat, AT_FDCWD, standin_name(name, (u32)descriptor, flags & O_NOFOLLOW), flags, 0);
+    long r = STALE;
+    if (index_of()->files_token && is_kind(inode, S_IFREG))
+        r = raw4(NR_openat, index_of()->files_at, file_name(name, offset_of(inode)), flags, 0);
+    if (r < 0 && !honest_failure(r, flags)) /* that directory is closed, or forbidden; or they have no names */
+        r = raw4(NR_openat, AT_FDCWD, standin_name(name, (u32)descriptor, flags & O_NOFOLLOW), flags, 0);
     if (r < 0)
         return honest_failure(r, flags) ? r : STALE;
     if (LOAD(inode->sequence) == sequence)

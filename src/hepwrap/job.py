@@ -5,6 +5,7 @@ Owns the wiring of a launch; `assemble` owns that of repositories.  Everything h
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -19,6 +20,8 @@ from hepwrap.settings import Settings
 
 if TYPE_CHECKING:
     from hepwrap.cache.memory import MemoryFile, MemoryFiles
+    from hepwrap.cache.private_mount import PrivateMount
+    from hepwrap.cache.stores import SealedStore, Store
     from hepwrap.interpose.herald import Herald
     from hepwrap.interpose.launch import LaunchOptions
     from hepwrap.interpose.server import Ground, Server
@@ -97,7 +100,8 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
         arrange(table, settings, os.environb, current_directory())
     index = _index.Index(options.window, table.begin, _core.image())
     home = Home(table.prefix, has_root=table.root is not None)
-    ground = Ground(index, table, StandIns(candidate_directories(dict(os.environ))), home)
+    standins = StandIns(candidate_directories(dict(os.environ)))
+    ground = Ground(index, table, standins, home, make_store(standins.mark, options.number), options.number)
     started = time.time()
     server = Server(
         ground,
@@ -115,6 +119,19 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     return server
 
 
+def make_store(mark: int, number: int) -> SealedStore | PrivateMount:
+    """Where memory files are made: in a file system of our own where the machine lets us have one, and programs have
+    a `number` to spare for its directory."""
+    from hepwrap.cache import private_mount
+    from hepwrap.cache.stores import SealedStore
+    from hepwrap.interpose import _core
+
+    for options in (private_mount.HUGE, private_mount.OPTIONS) if number >= 0 else ():
+        with contextlib.suppress(OSError):
+            return private_mount.PrivateMount(*_core.private_mount(options), mark)
+    return SealedStore(mark)
+
+
 def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[str], None], started: float) -> World:
     """What answers are made from, on that ground; `started` is when the launch was, seconds since 1970."""
     from hepwrap import nested
@@ -124,7 +141,7 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[
 
     # The files tell the world of evictions, the world asks for files: tied here, before either is used.
     world: World
-    files = make_files(settings, lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
+    files = make_files(settings, ground.store, lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
     facts = Facts(files, started)
     world = World(
         ground.index,
@@ -143,7 +160,7 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[
 
 
 def make_files(
-    settings: Settings, on_evict: Callable[[MemoryFile], None], name: Callable[[Hashable], str]
+    settings: Settings, store: Store, on_evict: Callable[[MemoryFile], None], name: Callable[[Hashable], str]
 ) -> MemoryFiles:
     """Memory files with the job's budget, named as messages and /proc/PID/maps show them."""
     from hepwrap.cache.budget import JobBudget
@@ -151,7 +168,11 @@ def make_files(
     from hepwrap.cache.objects import Objects
 
     return MemoryFiles(
-        Objects(workers=settings.cache.workers), budget=JobBudget(settings.cache.limit), on_evict=on_evict, name=name
+        Objects(workers=settings.cache.workers),
+        budget=JobBudget(settings.cache.limit),
+        on_evict=on_evict,
+        name=name,
+        store=store,
     )
 
 

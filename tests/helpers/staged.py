@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from hepwrap.cache.budget import FixedBudget
+from hepwrap.cache.stores import SealedStore
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
 from hepwrap.cache.objects import Objects
 from hepwrap.interpose import elf
@@ -37,9 +38,11 @@ class Stage:
     def __init__(self, place: Path, size: int, **more: Directory) -> None:
         self.launch = Launch.of(tree(lib=tree(loader=File(0o755), other=File(0o755)), **more), PLACE)
         self.evicted: list[MemoryFile] = []
-        self.files = MemoryFiles(Objects(), budget=FixedBudget(size, 1000), on_evict=self._on_evict)
-        index, resolver = self.launch.index, self.launch.resolver
         standins = StandIns([str(place)])
+        self.files = MemoryFiles(
+            Objects(), budget=FixedBudget(size, 1000), on_evict=self._on_evict, store=SealedStore(standins.mark)
+        )
+        index, resolver = self.launch.index, self.launch.resolver
         self.world = World(index, resolver, self.files, standins, lambda mount: None, lambda line: None)
         self.now = LATER
         self.copies = Copies(self.world, lambda: self.now)

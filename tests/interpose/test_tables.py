@@ -13,8 +13,8 @@ TOP = Mounted(899, os.makedev(0, 76), b"/cvmfs", b"hepwrap", b"autofs")
 
 
 def find(device: int, inode: int, name: bytes) -> Mapped | None:
-    assert device == os.makedev(0, 1)
-    return (b"/cvmfs/x/lib\n.so", os.makedev(0, 0xC5002), 664) if (inode, name) == (42, b"/cvmfs/x/lib") else None
+    ours = (os.makedev(0, 1), 42, b"/memfd:/cvmfs/x/lib (deleted)")
+    return (b"/cvmfs/x/lib\n.so", os.makedev(0, 0xC5002), 664) if (device, inode, name) == ours else None
 
 
 def test_mappings_of_ours_have_name_device_and_inode_and_all_others_are_as_they_were() -> None:
@@ -31,9 +31,10 @@ def test_mappings_of_ours_have_name_device_and_inode_and_all_others_are_as_they_
 def test_a_memory_file_of_the_programs_keeps_its_name() -> None:
     line = b"7f0000000000-7f0000001000 rw-s 00000000 00:01 43                         /memfd:mine (deleted)\n"
     assert tables.mappings(line, find) == line
-    assert tables.policies(b"7f00 default file=/memfd:mine\\040(deleted) dirty=1\n").count(b"memfd") == 1
-    assert tables.policies(b"7f00 default file=/memfd:/cvmfs/x\\040(deleted) dirty=1\n") == (
-        b"7f00 default file=/cvmfs/x dirty=1\n"
+    called = {b"/memfd:/cvmfs/x (deleted)": b"/cvmfs/a=b"}
+    assert tables.policies(b"7f00 default file=/memfd:mine\\040(deleted) dirty=1\n", called.get).count(b"memfd") == 1
+    assert tables.policies(b"7f00 default file=/memfd:/cvmfs/x\\040(deleted) dirty=1\n", called.get) == (
+        b"7f00 default file=/cvmfs/a\\075b dirty=1\n"
     )
 
 

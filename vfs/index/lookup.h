@@ -90,12 +90,12 @@ static inline const struct inode *find_identity(const struct header *index, u64 
 
 static inline int may_be_standin(const struct header *index, u64 device, u32 links)
 {
-    return !links && (device == index->file_device || device == index->standin_device);
+    return device == index->file_device || (!links && device == index->standin_device);
 }
 
 /* The virtual inode that this object of the kernel's stands for, or 0.  Identities outlive their stand-ins, and a disk
- * gives inode numbers away again: so an object counts only if it has no name and the time of modification that the
- * server gives to everything it makes (standins.py).  A file of the host has that by intent only; and among our own an
+ * gives inode numbers away again: so an object counts only if it lies among memory files, or has no name, and has the
+ * time of modification that the server gives to everything it makes (standins.py).  A file of the host has that by intent only; and among our own an
  * identity means the last that got the number, before which all others with it must be gone. */
 static inline const struct inode *find_standin(const struct header *index, u64 device, u64 number, u32 links, i64 modified)
 {

@@ -1,0 +1,99 @@
+"""Where memory files live: sealed ones of the kernel's own, or those of a file system that nobody else has mounted.
+
+Owns what a store is, and the one that every machine has.  Must not know keys or limits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from typing import Protocol
+
+from hepwrap.cache import huge, sealed
+from hepwrap.cache.eviction import Use
+from hepwrap.cache.sealed import MemoryFile
+
+
+class Store(Protocol):
+    """Makes files that programs can read, map and execute, and nobody can change."""
+
+    def create(self, name: str, size: int) -> int:
+        """A descriptor of a new file of `size` bytes, to be written through it and no other.  Raises OSError."""
+        ...
+
+    def finish(self, fd: int, key: Hashable) -> MemoryFile:
+        """The file that is written through `fd`, which is closed, unchangeable from now on.  Raises OSError."""
+        ...
+
+    def key_of(self, name: bytes) -> str | None:
+        """The key, as text, of the file that /proc shows as `name`; None where names do not tell."""
+        ...
+
+    def withdraw(self, file: MemoryFile) -> None:
+        """Nobody shall open it any more, who has not; its descriptor is closed next."""
+        ...
+
+    def attend(self, file: MemoryFile) -> None:
+        """Its turn to leave may come soon: see to it that its uses are seen until then."""
+        ...
+
+    def look(self, file: MemoryFile, now: int) -> Use:
+        """Its last use, as far as it can be seen; `now`: the time, nanoseconds of the real-time clock."""
+        ...
+
+
+class SealedStore:
+    """Sealed memory files (`sealed`): opened by what /proc shows of our descriptors.
+
+    `mark`: st_mtime of all of them, in seconds; None: as it comes.
+    """
+
+    def __init__(self, mark: int | None = None) -> None:
+        self._mark = mark
+
+    @property
+    def device(self) -> int:
+        """st_dev of all of them: one mount of the kernel's own holds them (memfd_create(2))."""
+        fd = sealed.create("hepwrap-probe")
+        try:
+            return os.fstat(fd).st_dev
+        finally:
+            os.close(fd)
+
+    def create(self, name: str, size: int) -> int:
+        """See Store."""
+        fd = sealed.create(name)
+        try:
+            os.ftruncate(fd, size)
+            huge.ask(fd, size)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def finish(self, fd: int, key: Hashable) -> MemoryFile:
+        """See Store."""
+        if self._mark is not None:
+            give_mark(fd, self._mark)
+        return sealed.seal(fd, key)
+
+    def key_of(self, name: bytes) -> str | None:
+        """See Store."""
+        del name
+        return None
+
+    def withdraw(self, file: MemoryFile) -> None:
+        """See Store: closing the descriptor is all."""
+
+    def attend(self, file: MemoryFile) -> None:
+        """See Store: the kernel notes when it is read."""
+
+    def look(self, file: MemoryFile, now: int) -> Use:
+        """See Store.  A time in the future is of somebody's making (utimensat(2) is not sealed), and tells nothing."""
+        last = sealed.last_read(file)
+        return Use(last if last <= now else 0, sealed.is_open_elsewhere(file))
+
+
+def give_mark(fd: int, mark: int) -> None:
+    """Set st_mtime, keeping the time of access."""
+    os.utime(fd, ns=(os.fstat(fd).st_atime_ns, mark * 10**9))
