@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
-from hepwrap.cache import sealed
 from hepwrap.cache import parts as filling
+from hepwrap.cache import sealed
 from hepwrap.cache.objects import Objects
 from hepwrap.cache.parts import Part
 from hepwrap.cache.sealed import MemoryFile

@@ -51,15 +51,6 @@ class SealedStore:
     def __init__(self, mark: int | None = None) -> None:
         self._mark = mark
 
-    @property
-    def device(self) -> int:
-        """st_dev of all of them: one mount of the kernel's own holds them (memfd_create(2))."""
-        fd = sealed.create("hepwrap-probe")
-        try:
-            return os.fstat(fd).st_dev
-        finally:
-            os.close(fd)
-
     def create(self, name: str, size: int) -> int:
         """See Store."""
         fd = sealed.create(name)

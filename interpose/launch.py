@@ -239,15 +239,15 @@ def helper_main(
             signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
+        spare = limits.spare_number()  # of what the command has and may have, before the helper changes its own
         close_everything_but((link.fileno(), *keep))
-        number = limits.spare_number()
-        options = LaunchOptions(window=limits.prepare(), number=number)
+        options = LaunchOptions(window=limits.prepare(), number=spare)
         server = build_server(options)
         os.chdir("/")
-        directory, number = server.directory or (-1, -1)
-        fds = array.array("i", [server.index_fd, *([directory] if number >= 0 else [])])
+        directory, place = server.directory or (-1, -1)
+        fds = array.array("i", [server.index_fd, *([directory] if place >= 0 else [])])
         link.sendmsg(
-            [b"%d %d %d %s" % (os.getpid(), options.window, number, server.start)],
+            [b"%d %d %d %s" % (os.getpid(), options.window, place, server.start)],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)],
         )
         base = link.recv(64)

@@ -39,7 +39,7 @@ RAISED = (
     resource.RLIMIT_NPROC,
     resource.RLIMIT_STACK,
 )
-#: Descriptors: no number to spare below FEW; a table of USUAL is copied at a fork in a microsecond or two.
+#: Descriptors: no number to spare below FEW; FD_SETSIZE, and mostly the soft limit; no limit.
 FEW, USUAL, MANY = 256, 1024, 1 << 30
 NEEDED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
 
@@ -63,10 +63,13 @@ def prepare() -> int:
 
 
 def spare_number() -> int:
-    """The number that a descriptor of ours shall have in every program: above those that programs are given, where the
-    limit lets us, and no higher than tables of descriptors of usual size reach; -1: they have too few."""
+    """The number that a descriptor of ours shall have in every program; -1: they have too few.
+
+    Above what select(2) can take and what most limits let programs have, where the hard limit allows; no higher, since
+    each fork copies a table that reaches so far.
+    """
     soft, hard = (MANY if limit == UNLIMITED else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
-    number = soft if soft < hard and soft <= USUAL else min(soft, USUAL) - 1
+    number = min(hard - 1, USUAL if soft < hard or soft > USUAL else soft - 1)
     while number >= FEW and is_open(number):
         number -= 1
     return number if number >= FEW else -1

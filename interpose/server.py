@@ -17,8 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hepwrap.cache.private_mount import PrivateMount
-from hepwrap.cache.stores import SealedStore
+from hepwrap.cache.place import Place
 from hepwrap.errors import HepwrapError, LaunchError
 from hepwrap.interpose import _core, limits
 from hepwrap.interpose.herald import Herald
@@ -51,8 +50,8 @@ class Ground:
     mounts: MountTable
     standins: StandIns
     home: Home
-    #: Where memory files are made, and which descriptor of every program is their directory, if they have one.
-    store: SealedStore | PrivateMount
+    #: The directory that memory files are made in, if they have one, and which descriptor of every program it is.
+    place: Place | None = None
     number: int = -1
 
 
@@ -93,8 +92,8 @@ class Server:
     @property
     def directory(self) -> tuple[int, int] | None:
         """The directory of memory files: our descriptor, and its number in every program; None: they have none."""
-        store = self.ground.store
-        return (store.readable, self.ground.number) if isinstance(store, PrivateMount) else None
+        place = self.ground.place
+        return None if place is None else (place.readable, self.ground.number)
 
     @property
     def world(self) -> World:
@@ -176,12 +175,12 @@ class Server:
 
     def _files(self) -> dict[str, int]:
         """Where memory files are, and how they are opened (layout.def)."""
-        store = self.ground.store
-        if not isinstance(store, PrivateMount):
-            return {"file_device": store.device}
+        place = self.ground.place
+        if place is None:
+            return {"file_device": memory_device()}
         return {
-            "file_device": store.device,
-            "files_token": int.from_bytes(store.token.encode(), "little"),
+            "file_device": place.device,
+            "files_token": int.from_bytes(place.token.encode(), "little"),
             "files_at": self.ground.number,
         }
 
@@ -286,6 +285,15 @@ def proc_is_ours() -> bool:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return False
+
+
+def memory_device() -> int:
+    """st_dev of memory files: one mount of the kernel's own holds them all (memfd_create(2))."""
+    fd = os.memfd_create("hepwrap-probe", os.MFD_CLOEXEC)
+    try:
+        return os.fstat(fd).st_dev
+    finally:
+        os.close(fd)
 
 
 def refuse_attach(error: OSError, scope_file: Path = YAMA_SCOPE) -> HepwrapError:

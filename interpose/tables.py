@@ -13,9 +13,7 @@ from hepwrap.records import dataclass
 
 #: A table that is shown otherwise, as the kernel names it for a descriptor.
 NAME = re.compile(rb"/proc/\d+(?:/task/\d+)?/(maps|smaps|numa_maps|mounts|mountinfo)")
-_MAPPING = re.compile(
-    rb"([0-9a-f]+-[0-9a-f]+ [-rwxps]{4} [0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)"
-)
+_MAPPING = re.compile(rb"([0-9a-f]+-[0-9a-f]+ [-rwxps]{4} [0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)")
 _POLICY = re.compile(rb"file=(/\S*)")
 #: Where names begin in a line of maps: show_map_vma() of fs/proc/task_mmu.c.
 _WIDTH = 72

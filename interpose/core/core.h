@@ -204,7 +204,7 @@ static inline bool in_runtime(const struct tracer *tracer, uint64_t address)
 }
 
 /* filter.c */
-int install_filter(uint64_t base, uint64_t image_bytes);
+int install_filter(uint64_t base, uint64_t image_bytes, int64_t directory);
 
 /* remote.c */
 long remote_text(pid_t task, uint64_t address, char *to, size_t limit); /* bytes without NUL, -errno */

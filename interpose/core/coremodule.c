@@ -240,7 +240,8 @@ static PyObject *core_enter(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "k", &base))
         return NULL;
     const struct image_head *head = (const struct image_head *)hepwrap_runtime;
-    if (install_filter(base, head->size) < 0)
+    const struct header *index = (const struct header *)(base + IMAGE_SPAN); /* mapped by map_world */
+    if (install_filter(base, head->size, index->files_token ? (int64_t)index->files_at : -1) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }

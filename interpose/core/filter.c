@@ -23,7 +23,14 @@
 #define MAX_CODE 1024
 #define OFFSET(field) ((uint32_t)offsetof(struct seccomp_data, field))
 
-enum action { CATCH, ALLOW, OPEN, REFUSE, CLONE, SIGNAL, KEEP, MOVE, PLACE, WANDER, REQUEST, LISTENER };
+enum action { CATCH, ALLOW, OPEN, REFUSE, CLONE, SIGNAL, KEEP, MOVE, PLACE, WANDER, REQUEST, LISTENER, HIDE };
+
+/* What the filter is told of a launch: where the runtime lies, its bytes, and a descriptor of ours in every program, or
+ * -1. */
+struct ground {
+    uint64_t base, bytes;
+    int64_t directory;
+};
 
 struct code {
     struct sock_filter at[MAX_CODE];
@@ -43,7 +50,7 @@ static void emit(struct code *code, uint16_t op, uint8_t yes, uint8_t no, uint32
 static const enum action by_treatment[HANDLER_COUNT] = {
     [DO_nothing] = ALLOW, [DO_pass] = ALLOW, [DO_enosys] = REFUSE, [DO_keep] = KEEP,
     [DO_mounts] = WANDER, [DO_wander] = WANDER, [DO_unshare] = WANDER, [DO_clone] = CLONE,
-    [DO_rt_sigaction] = SIGNAL, [DO_seccomp] = LISTENER,
+    [DO_rt_sigaction] = SIGNAL, [DO_seccomp] = LISTENER, [DO_hide] = HIDE,
 };
 
 /* Where the treatment does not say what is to be looked at. */
@@ -61,17 +68,17 @@ static enum action action_of(uint32_t number)
 
 /* `error` where that argument is an address in the 4 GiB in which nothing but ours lies.  The runtime may do it. */
 #define KEEP_LENGTH 5
-static void emit_keep(struct code *code, unsigned argument, uint32_t error, uint64_t base)
+static void emit_keep(struct code *code, unsigned argument, uint32_t error, const struct ground *ground)
 {
     LOAD_WORD(code, OFFSET(args) + argument * 8 + 4);
-    SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 3);
+    SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(ground->base >> 32), 3);
     LOAD_WORD(code, OFFSET(instruction_pointer) + 4); /* the runtime's own page is made writable by itself */
-    SKIP_IF(code, BPF_JEQ, (uint32_t)(base >> 32), 1);
+    SKIP_IF(code, BPF_JEQ, (uint32_t)(ground->base >> 32), 1);
     RETURN(code, SECCOMP_RET_ERRNO | error);
 }
 
 /* What to do once the number is known; every branch returns. */
-static void emit_action(struct code *code, enum action action, uint64_t base, uint64_t bytes)
+static void emit_action(struct code *code, enum action action, const struct ground *ground)
 {
     switch (action) {
     case ALLOW:
@@ -112,40 +119,48 @@ static void emit_action(struct code *code, enum action action, uint64_t base, ui
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case KEEP: /* whoever unmaps what he does not know is told that it is done */
-        emit_keep(code, 0, 0, base);
+        emit_keep(code, 0, 0, ground);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case MOVE: /* ours stays where it is, and nothing comes in its place */
-        emit_keep(code, 0, ENOMEM, base);
+        emit_keep(code, 0, ENOMEM, ground);
         LOAD_WORD(code, OFFSET(args[3]));
         SKIP_UNLESS(code, BPF_JSET, MREMAP_FIXED, KEEP_LENGTH);
-        emit_keep(code, 4, ENOMEM, base);
+        emit_keep(code, 4, ENOMEM, ground);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case PLACE: /* all others go where there is room */
         LOAD_WORD(code, OFFSET(args[3]));
         SKIP_UNLESS(code, BPF_JSET, MAP_FIXED, KEEP_LENGTH);
-        emit_keep(code, 0, ENOMEM, base);
+        emit_keep(code, 0, ENOMEM, ground);
         RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case OPEN: /* the injection's own, which no program makes: its mode means nothing to the kernel */
         LOAD_WORD(code, OFFSET(args[2]));
         SKIP_UNLESS(code, BPF_JEQ, UPCALL_NUMBER, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
-        emit_action(code, CATCH, base, bytes);
+        emit_action(code, CATCH, ground);
+        return;
+    case HIDE: /* who looks through all numbers for what is open, or to have it closed by an exec */
+        if (ground->directory >= 0) {
+            LOAD_WORD(code, OFFSET(args[0]));
+            SKIP_UNLESS(code, BPF_JEQ, (uint32_t)ground->directory, 1);
+            RETURN(code, SECCOMP_RET_ERRNO | EBADF);
+        }
+        RETURN(code, SECCOMP_RET_ALLOW);
         return;
     case REQUEST: /* those of a file's attributes; all others are about other things */
         LOAD_WORD(code, OFFSET(args[1]));
         SKIP_IF(code, BPF_JEQ, FS_IOC_SETFLAGS, 2);
         SKIP_IF(code, BPF_JEQ, FS_IOC_FSSETXATTR, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
-        emit_action(code, CATCH, base, bytes);
+        emit_action(code, CATCH, ground);
         return;
     case CATCH: /* base is aligned to 4 GiB and the image is small: one half decides the page, the other the place */
         LOAD_WORD(code, OFFSET(instruction_pointer) + 4);
-        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(base >> 32), 3);
+        SKIP_UNLESS(code, BPF_JEQ, (uint32_t)(ground->base >> 32), 3);
         LOAD_WORD(code, OFFSET(instruction_pointer));
-        SKIP_IF(code, BPF_JGT, (uint32_t)bytes, 1);
+        SKIP_IF(code, BPF_JGT, (uint32_t)ground->bytes, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
         RETURN(code, SECCOMP_RET_TRACE);
         return;
@@ -168,22 +183,22 @@ static unsigned make_ranges(struct range *ranges)
 }
 
 /* A binary search over ranges, the number in the accumulator; jumps of more than 255 go by an absolute jump. */
-static void emit_search(struct code *code, const struct range *ranges, unsigned count, uint64_t base, uint64_t bytes)
+static void emit_search(struct code *code, const struct range *ranges, unsigned count, const struct ground *ground)
 {
     if (count == 1) {
-        emit_action(code, ranges[0].action, base, bytes);
+        emit_action(code, ranges[0].action, ground);
         return;
     }
     unsigned half = count / 2;
     emit(code, BPF_JMP | BPF_JGE | BPF_K, 0, 1, ranges[half].first);
     unsigned jump = code->length;
     emit(code, BPF_JMP | BPF_JA, 0, 0, 0);
-    emit_search(code, ranges, half, base, bytes);
+    emit_search(code, ranges, half, ground);
     code->at[jump].k = code->length - jump - 1;
-    emit_search(code, ranges + half, count - half, base, bytes);
+    emit_search(code, ranges + half, count - half, ground);
 }
 
-static int make_filter(struct code *code, uint64_t base, uint64_t bytes)
+static int make_filter(struct code *code, const struct ground *ground)
 {
     struct range ranges[HIGHEST_AUDITED + 2];
     code->length = 0;
@@ -195,14 +210,15 @@ static int make_filter(struct code *code, uint64_t base, uint64_t bytes)
     RETURN(code, SECCOMP_RET_TRACE);
     SKIP_UNLESS(code, BPF_JSET, X32_BIT, 1);
     RETURN(code, SECCOMP_RET_ERRNO | ENOSYS);
-    emit_search(code, ranges, make_ranges(ranges), base, bytes);
+    emit_search(code, ranges, make_ranges(ranges), ground);
     return code->length < MAX_CODE ? 0 : -1;
 }
 
-int install_filter(uint64_t base, uint64_t image_bytes)
+int install_filter(uint64_t base, uint64_t image_bytes, int64_t directory)
 {
+    const struct ground ground = {base, image_bytes, directory};
     struct code *code = malloc(sizeof *code);
-    if (!code || make_filter(code, base, image_bytes) < 0) {
+    if (!code || make_filter(code, &ground) < 0) {
         free(code);
         errno = ENOMEM;
         return -1;

@@ -20,8 +20,8 @@ from hepwrap.settings import Settings
 
 if TYPE_CHECKING:
     from hepwrap.cache.memory import MemoryFile, MemoryFiles
-    from hepwrap.cache.private_mount import PrivateMount
-    from hepwrap.cache.stores import SealedStore, Store
+    from hepwrap.cache.place import Place
+    from hepwrap.cache.stores import Store
     from hepwrap.interpose.herald import Herald
     from hepwrap.interpose.launch import LaunchOptions
     from hepwrap.interpose.server import Ground, Server
@@ -100,8 +100,8 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
         arrange(table, settings, os.environb, current_directory())
     index = _index.Index(options.window, table.begin, _core.image())
     home = Home(table.prefix, has_root=table.root is not None)
-    standins = StandIns(candidate_directories(dict(os.environ)))
-    ground = Ground(index, table, standins, home, make_store(standins.mark, options.number), options.number)
+    place = None if settings.sealed else make_place(options.number)
+    ground = Ground(index, table, StandIns(candidate_directories(dict(os.environ))), home, place, options.number)
     started = time.time()
     server = Server(
         ground,
@@ -119,17 +119,21 @@ def build(plan: Plan, options: LaunchOptions, herald: Herald) -> Server:
     return server
 
 
-def make_store(mark: int, number: int) -> SealedStore | PrivateMount:
-    """Where memory files are made: in a file system of our own where the machine lets us have one, and programs have
-    a `number` to spare for its directory."""
-    from hepwrap.cache import private_mount
-    from hepwrap.cache.stores import SealedStore
+#: How the file system of opened files is mounted (tmpfs(5)): what it may hold is the budget's to say; pages as large as
+#: fit into a file, where the kernel has some.
+MOUNTED = ("mode=0755,size=0,nr_inodes=0,huge=within_size", "mode=0755,size=0,nr_inodes=0")
+
+
+def make_place(number: int) -> Place | None:
+    """Where opened files lie: in a file system of our own where the machine lets us have one, and programs have a
+    `number` to spare for its directory; None: sealed, without names."""
+    from hepwrap.cache.place import Place
     from hepwrap.interpose import _core
 
-    for options in (private_mount.HUGE, private_mount.OPTIONS) if number >= 0 else ():
+    for options in MOUNTED if number >= 0 else ():
         with contextlib.suppress(OSError):
-            return private_mount.PrivateMount(*_core.private_mount(options), mark)
-    return SealedStore(mark)
+            return Place(*_core.private_mount(options))
+    return None
 
 
 def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[str], None], started: float) -> World:
@@ -141,7 +145,7 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[
 
     # The files tell the world of evictions, the world asks for files: tied here, before either is used.
     world: World
-    files = make_files(settings, ground.store, lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
+    files = make_files(settings, make_store(ground), lambda file: world.evicted(file), lambda key: world.name_of(key))  # noqa: PLW0108 - not there yet
     facts = Facts(files, started)
     world = World(
         ground.index,
@@ -157,6 +161,15 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[
     facts.world = world
     world.launch_attribute = nested.ATTRIBUTE.encode(), nested.about(settings)
     return world
+
+
+def make_store(ground: Ground) -> Store:
+    """What makes files there."""
+    from hepwrap.cache.private_mount import PrivateMount
+    from hepwrap.cache.stores import SealedStore
+
+    mark = ground.standins.mark
+    return SealedStore(mark) if ground.place is None else PrivateMount(ground.place, mark)
 
 
 def make_files(

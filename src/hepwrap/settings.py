@@ -123,5 +123,7 @@ class Settings:
     stats: str | None = None
     #: File that gets what happens in between; None: nothing is written.
     log: Path | None = None
+    #: Serve only what is sealed, though opening it takes longer: see SECURITY.md.
+    sealed: bool = False
     #: Change call sites in programs, so that a call that was caught once is never caught there again.
     patch: bool = True

@@ -35,8 +35,12 @@ Word = str | bytes | Path
 MARK = "HEPWRAP_TEST_MARK"
 #: Interpreter of the machine's own, which every user can read.
 PYTHON = sys._base_executable  # type: ignore[attr-defined]
-#: Options for both ways in which the runtime comes to its calls; what a program sees must not differ.
-PATCHINGS = {"patched": [], "trapped": ["--no-patch"]}
+#: Options for both ways in which the runtime comes to its calls, and for both places of what is opened; what a program
+#: sees must not differ.  Where CROSSED is set the other two of these four are tested.
+CROSSED = "HEPWRAP_TEST_CROSSED"
+PATCHINGS = {"patched": [], "trapped": ["--no-patch", "--sealed"]}
+if os.environ.get(CROSSED):
+    PATCHINGS = {"patched": ["--sealed"], "trapped": ["--no-patch"]}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 from hepwrap.cache.budget import FixedBudget
-from hepwrap.cache.stores import SealedStore
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
 from hepwrap.cache.objects import Objects
+from hepwrap.cache.stores import SealedStore
 from hepwrap.interpose import elf
 from hepwrap.interpose.copies import Copies
 from hepwrap.interpose.standins import StandIns

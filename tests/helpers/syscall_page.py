@@ -50,6 +50,9 @@ WORDS = {
     "mounts": "looked up, then refused, in words to who may: it is no mount. The engine notes that names may mean other"
     " things from now on",
     "landlock": "a rule about it is accepted",
+    "admit": "memory files get a rule before the rules are put in force",
+    "spare": "not closed is the directory that memory files are opened in",
+    "hide": "of that directory: EBADF; else not caught, the kernel's",
     "enosys": "ENOSYS, for every path",
     "tracer": "looked at for the engine's own sake",
     "wander": "the kernel's; the engine notes that names may mean other things from now on",

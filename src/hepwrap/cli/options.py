@@ -120,6 +120,13 @@ RUNNING: tuple[Flag, ...] = (
     ),
     _setting("--log", key="log", metavar="FILE", help="write what happens in between to FILE"),
     _setting(
+        "--sealed",
+        key="sealed",
+        kind=Kind.SWITCH,
+        implied="yes",
+        help="open only what not even the job could change (opening takes longer, same answers)",
+    ),
+    _setting(
         "--no-patch",
         key="patch",
         kind=Kind.SWITCH,

@@ -70,6 +70,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("verbose", "job.verbosity", parse.count, _JOB, flag="-v"),
     Option("stats", "job.stats", parse.stats, _JOB, flag="--stats"),
     Option("log", "job.log", parse.text, _JOB, flag="--log", is_path=True),
+    Option("sealed", "job.sealed", parse.boolean, _JOB, flag="--sealed"),
     Option("patch", "job.patch", parse.boolean, _JOB, flag="--no-patch"),
     Option("config_repository", "config.repository", parse.fqrn, _JOB, "CVMFS_CONFIG_REPOSITORY"),
     # Where from and whom to believe.

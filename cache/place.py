@@ -1,0 +1,33 @@
+"""The directory of a launch's own tmpfs, which is mounted nowhere: what is known of it before any file is made.
+
+Owns its descriptors and the token that its names begin with.  Must not know what files are for.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class Place:
+    """Two descriptors of one directory: `writable` is ours alone, `readable` what programs get, who cannot write by it.
+
+    Names begin with a token that no other directory has: whoever has another descriptor in the place of `readable`
+    finds nothing.
+    """
+
+    def __init__(self, writable: int, readable: int) -> None:
+        self.writable, self.readable = writable, readable
+        #: st_dev of what is in it.
+        self.device = os.fstat(readable).st_dev
+        self.token = os.urandom(4).hex()
+        # By this one the directory is known, whatever descriptor that is.
+        os.close(os.open(self.name_of(0), os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o444, dir_fd=writable))
+
+    def name_of(self, key: object) -> str:
+        """What the file of `key` is called there (`file_name` of runtime/standin.h makes the same of an inode)."""
+        return f"{self.token}-{key}"
+
+    def key_of(self, shown: bytes) -> str | None:
+        """The key, as text, of the file that /proc shows as that; None: it is no name of ours."""
+        head, _, key = shown.decode("ascii", "replace").partition("-")
+        return key if head == "/" + self.token and key.isdigit() else None
