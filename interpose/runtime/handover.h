@@ -51,11 +51,15 @@ static __attribute__((noinline)) long hand_over(u64 base, u64 why, int close_on_
     return fd;
 }
 
-/* A descriptor of the stand-in and of nothing else: by name, after two failures through the server; STALE: try again.
- * As long as no task has left home the name is the server's, and its sequence number says that it is the inode's. */
+/* A descriptor of the stand-in and of nothing else: by name, else by what /proc shows of the server's, after two failures
+ * through the server; STALE: try again.  As long as no task has left home what /proc shows is the server's, and its sequence
+ * number says that it is the inode's. */
 static __attribute__((noinline)) long open_certainly(const struct inode *inode, int flags, u32 tries)
 {
-    long fd = tries < 2 ? open_standin(inode, flags) :
+    long fd = open_by_name(inode, flags);
+    if (fd != STALE)
+        return fd;
+    fd = tries < 2 ? open_standin(inode, flags) :
               hand_over(offset_of(inode), REASON_GIVE | (u64)(u32)flags << 32, flags & O_CLOEXEC);
     if (fd < 0 || !(LOAD(index_of()->flags) & HEADER_WANDERERS) || identify_fd((int)fd) == inode)
         return fd;

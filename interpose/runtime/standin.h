@@ -47,6 +47,17 @@ static inline int honest_failure(long r, int flags)
     return r == -EMFILE || r == -ENFILE || r == -EINTR || r == -ENXIO || (r == -EINVAL && (flags & O_DIRECT));
 }
 
+/* Opens a memory file by its name, in whatever namespaces, or says why not; STALE: it has no name, or has left, or the
+ * program has not kept the directory.  Nothing else is called so, and it is called so only as long as it is complete. */
+static __attribute__((noinline)) long open_by_name(const struct inode *inode, int flags)
+{
+    char name[STANDIN_NAME];
+    if (!index_of()->files_token || !is_kind(inode, S_IFREG) || LOAD(inode->descriptor) < 0)
+        return STALE;
+    long r = raw4(NR_openat, index_of()->files_at, file_name(name, offset_of(inode)), flags, 0);
+    return r < 0 && !honest_failure(r, flags) ? STALE : r;
+}
+
 /* Opens the stand-in of `inode`.  A fresh open file description, or the errno, or STALE.  In another pid namespace the
  * name may lead to a stranger's file: the caller must see that the descriptor is the inode's.  O_NOFOLLOW only for
  * directories: the name itself is a link. */
@@ -57,11 +68,7 @@ static __attribute__((noinline)) long open_standin(const struct inode *inode, in
     i32 descriptor = LOAD(inode->descriptor);
     if (descriptor < 0)
         return STALE;
-    long r = STALE;
-    if (index_of()->files_token && is_kind(inode, S_IFREG))
-        r = raw4(NR_openat, index_of()->files_at, file_name(name, offset_of(inode)), flags, 0);
-    if (r < 0 && !honest_failure(r, flags)) /* that directory is closed, or forbidden; or they have no names */
-        r = raw4(NR_openat, AT_FDCWD, standin_name(name, (u32)descriptor, flags & O_NOFOLLOW), flags, 0);
+    long r = raw4(NR_openat, AT_FDCWD, standin_name(name, (u32)descriptor, flags & O_NOFOLLOW), flags, 0);
     if (r < 0)
         return honest_failure(r, flags) ? r : STALE;
     if (LOAD(inode->sequence) == sequence)
