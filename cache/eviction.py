@@ -17,7 +17,7 @@ from hepwrap.records import dataclass
 
 Key = TypeVar("Key", bound=Hashable)
 
-#: Files in use that one call steps over before it takes one all the same: bounds the work of a single miss.
+#: Files in use that are stepped over before one is taken all the same: bounds the work of a single miss.
 MOST_SPARED = 64
 
 
@@ -29,10 +29,13 @@ class Allowed(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What can be seen of a file now: when it was last read (nanoseconds), and whether a program has it open."""
+    """What can be seen of a file: when it was last read (nanoseconds; 0: not known), and whether it is in use.
+
+    That is: a program has it open, or has opened it since the last look, where no more than that is known.
+    """
 
     last: int
-    open: bool
+    in_use: bool
 
 
 class _Place(NamedTuple):
@@ -167,7 +170,7 @@ class Ledger(Generic[Key]):
             if row.place == place and key not in looked:
                 # Each file is looked at once a call: a busy program's reads can not keep us here.
                 looked.add(key)
-                spared += self._reconsider(row, look(key), may_spare=spared < MOST_SPARED)
+                spared += self._reconsider(row, look(key), may_spare=spared < MOST_SPARED * (1 + len(leaving)))
             if row.place != place:
                 heapq.heappush(self._queue, (row.place, key))
                 continue
@@ -179,8 +182,8 @@ class Ledger(Generic[Key]):
         return leaving
 
     def _reconsider(self, row: _Row, use: Use, *, may_spare: bool) -> bool:
-        """Move `row` to where its last use puts it: the very end (True) if a program has it open."""
-        if use.open and may_spare:
+        """Move `row` to where its last use puts it: the very end (True) if it is in use."""
+        if use.in_use and may_spare:
             self._move(row, max(use.last, self._latest))
             return True
         if use.last > row.place.used:

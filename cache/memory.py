@@ -8,6 +8,7 @@ Lock order (whoever holds one may take those indented below it, never one above)
         (making: no lock is held, but askers of the same key wait for each other)
             MemoryFiles._changed
                 the budget's lock
+                the store's locks
             Objects' locks
 `on_evict` runs with none of ours held.  It must not take a lock that somebody may hold while calling open(), since
 that somebody may be waiting for room which the evicting thread is about to give.
@@ -159,6 +160,7 @@ class MemoryFiles:
             self._count_held()
             self._changed.notify_all()
         self._close_all(leaving)
+        self.store.close()
 
     # Making.
 
@@ -223,8 +225,9 @@ class MemoryFiles:
     def _settle(self, file: MemoryFile, pinned: bool) -> MemoryFile:
         with self._changed:
             closed = self._closed
-            is_tight = self._is_tight()
             if not closed:
+                if self._is_tight():  # before anybody can evict it, and close its descriptor
+                    self.store.attend(file)
                 self._files[file.key] = file
                 self._ledger.settle(file.key, self._clock())
                 if pinned:
@@ -235,8 +238,6 @@ class MemoryFiles:
         if closed:
             self._close(file)
             self._refuse_if_closed()
-        elif is_tight:
-            self.store.attend(file)
         return file
 
     def _abandon(self, key: Hashable) -> None:
@@ -307,17 +308,19 @@ class MemoryFiles:
                     self._aside.put(file.key, sealed.read_all(file), self._room())
 
     def _close_all(self, leaving: Iterable[MemoryFile]) -> None:
-        """Withdraw, then close.  Every descriptor is closed; the first error of `on_evict` is raised after that."""
+        """Withdraw, then close.  Every descriptor is closed; the first error of all that is raised after that."""
         first: Exception | None = None
         for file in leaving:
-            try:
-                self._on_evict(file)
-            except Exception as error:
-                first = first or error
-            self._close(file)
+            for leave in (self._on_evict, self._close):
+                try:
+                    leave(file)
+                except Exception as error:
+                    first = first or error
         if first is not None:
             raise first
 
     def _close(self, file: MemoryFile) -> None:
-        self.store.withdraw(file)
-        os.close(file.fd)
+        try:
+            self.store.withdraw(file)
+        finally:
+            os.close(file.fd)

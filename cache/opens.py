@@ -1,15 +1,14 @@
 """Which files were opened since somebody last looked: the second chance of a clock algorithm, by inotify(7).
 
 Where a mount keeps no times of access the kernel still says that a file was opened, if it is asked before.  It is asked
-for one such event of each file (IN_ONESHOT), when its turn to leave comes for the first time: so who opens files pays
-once for each look at one, and in a job whose files all fit nobody is ever asked.
+for one such event of each file (IN_ONESHOT), some time after that was made, or when its turn to leave comes: so who
+opens files pays once for each look at one, and in a job whose files all fit nobody is ever asked.
 
 Owns the watches.  Must not know what the files are for.
 """
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import struct
@@ -19,10 +18,13 @@ from typing import Any
 from hepwrap.cache.sealed import MemoryFile
 
 #: From sys/inotify.h.
-IN_OPEN, IN_IGNORED, IN_Q_OVERFLOW, IN_ONESHOT = 0x20, 0x8000, 0x4000, 0x80000000
+IN_OPEN, IN_Q_OVERFLOW, IN_IGNORED, IN_ONESHOT = 0x20, 0x4000, 0x8000, 0x80000000
+#: watch, mask, cookie, length of a name, which only entries of directories have.
 _EVENT = struct.Struct("=iIII")
 #: Bytes read at once.
-_BATCH = 1 << 16
+_BATCH = 1024 * _EVENT.size
+#: Files attended to after which one is watched: who has asked for it opens it first, and that tells nothing.
+DELAY = 16
 
 
 class Opens:
@@ -31,85 +33,87 @@ class Opens:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queue = -1
-        #: Inode numbers by watch, and the watches that wait, by inode number.
-        self._watched: dict[int, int] = {}
+        #: Descriptors of what is to be watched soon, by inode number, in the order of coming.
+        self._coming: dict[int, int] = {}
+        #: The watches that wait, by inode number, and the reverse.
         self._waiting: dict[int, int] = {}
-        self._last: dict[int, int] = {}
-        #: What was ever watched.
-        self._known: set[int] = set()
+        self._watched: dict[int, int] = {}
 
-    def watch(self, file: MemoryFile) -> bool:
-        """See to it that `last` knows when `file` is opened next; whether that was so already, or cannot be had."""
+    def attend(self, file: MemoryFile) -> None:
+        """Watch it soon, so that `opened` knows when it is asked."""
         with self._lock:
-            if file.inode in self._known or not self._watch(file):
-                return True
-            self._known.add(file.inode)
-            return False
+            self._coming[file.inode] = file.fd
+            while len(self._coming) > DELAY:
+                inode = next(iter(self._coming))
+                self._watch(inode, self._coming.pop(inode))
 
-    def last(self, file: MemoryFile, now: int) -> int:
-        """When `file` was last seen to have been opened: `now` of what was opened since the last look.  0: never."""
+    def opened(self, file: MemoryFile) -> bool:
+        """Whether `file` was opened since this was last asked; also of what was not watched, and has its chance now.
+
+        False for all, where the kernel gives no watch (fs.inotify.max_user_watches and max_user_instances).
+        """
         with self._lock:
-            self._read(now)
-            if file.inode in self._known and file.inode not in self._waiting:
-                self._watch(file)
-            return self._last.get(file.inode, 0)
+            self._read()
+            self._coming.pop(file.inode, None)
+            return file.inode not in self._waiting and self._watch(file.inode, file.fd)
 
     def forget(self, file: MemoryFile) -> None:
-        """It leaves: its watch goes with it."""
+        """It leaves: its watch goes with it.  Before its descriptor is closed, whose number is another's then."""
         with self._lock:
-            self._last.pop(file.inode, None)
-            self._known.discard(file.inode)
+            self._coming.pop(file.inode, None)
             watch = self._waiting.pop(file.inode, None)
             if watch is not None:
                 self._watched.pop(watch, None)
                 _call("inotify_rm_watch", self._queue, watch)
 
-    def _watch(self, file: MemoryFile) -> bool:
+    def close(self) -> None:
+        """Forget all; the queue of the kernel's goes with the watches."""
+        with self._lock:
+            for known in (self._coming, self._waiting, self._watched):
+                known.clear()
+            if self._queue >= 0:
+                os.close(self._queue)
+            self._queue = -1
+
+    def _watch(self, inode: int, fd: int) -> bool:
         if self._queue < 0:
             self._queue = _call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
         if self._queue < 0:
             return False
-        watch = _call("inotify_add_watch", self._queue, f"/proc/self/fd/{file.fd}".encode(), IN_OPEN | IN_ONESHOT)
+        watch = _call("inotify_add_watch", self._queue, f"/proc/self/fd/{fd}".encode(), IN_OPEN | IN_ONESHOT)
         if watch < 0:
             return False
-        self._watched[watch] = file.inode
-        self._waiting[file.inode] = watch
+        self._watched[watch] = inode
+        self._waiting[inode] = watch
         return True
 
-    def _read(self, now: int) -> None:
-        while self._queue >= 0:
+    def _read(self) -> None:
+        data = bytes(_BATCH)
+        while self._queue >= 0 and len(data) == _BATCH:
             try:
                 data = os.read(self._queue, _BATCH)
-            except OSError as error:
-                if error.errno != errno.EAGAIN:
-                    raise
+            except BlockingIOError:
                 return
-            place = 0
-            while place < len(data):
-                watch, mask, _cookie, length = _EVENT.unpack_from(data, place)
-                place += _EVENT.size + length
-                self._note(watch, mask, now)
+            for watch, mask, _cookie, _length in _EVENT.iter_unpack(data):
+                self._note(watch, mask)
 
-    def _note(self, watch: int, mask: int, now: int) -> None:
+    def _note(self, watch: int, mask: int) -> None:
+        """That a watch is gone says that there was an open, and comes after it; who left has none of ours any more."""
         if mask & IN_Q_OVERFLOW:  # whose events were lost is not known: all begin anew
-            for known in (self._waiting, self._watched, self._known):
-                known.clear()
-            os.close(self._queue)
-            self._queue = -1
-            return
-        inode = self._watched.get(watch)
-        if inode is None:
-            return
-        if mask & IN_OPEN:
-            self._last[inode] = now
-        if mask & IN_IGNORED:
-            del self._watched[watch]
+            self._waiting.clear()
+            self._watched.clear()
+        elif mask & IN_IGNORED:
+            inode = self._watched.pop(watch, 0)
             if self._waiting.get(inode) == watch:
                 del self._waiting[inode]
 
 
 def _call(name: str, *arguments: Any) -> int:
-    return int(_function(name)(*arguments))
+    """-1: the kernel refuses, or there is no memory or descriptor left to load what asks it."""
+    try:
+        return int(_function(name)(*arguments))
+    except (OSError, ImportError, MemoryError):
+        return -1
 
 
 @functools.cache

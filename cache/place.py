@@ -12,7 +12,7 @@ class Place:
     """Two descriptors of one directory: `writable` is ours alone, `readable` what programs get, who cannot write by it.
 
     Names begin with a token that no other directory has: whoever has another descriptor in the place of `readable`
-    finds nothing.
+    finds nothing.  Both are closed where it cannot be made (OSError).
     """
 
     def __init__(self, writable: int, readable: int) -> None:
@@ -20,8 +20,12 @@ class Place:
         #: st_dev of what is in it.
         self.device = os.fstat(readable).st_dev
         self.token = os.urandom(4).hex()
-        # By this one the directory is known, whatever descriptor that is.
-        os.close(os.open(self.name_of(0), os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o444, dir_fd=writable))
+        try:  # By this one the directory is known, whatever descriptor that is.
+            os.close(os.open(self.name_of(0), os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o444, dir_fd=writable))
+        except OSError:
+            os.close(writable)
+            os.close(readable)
+            raise
 
     def name_of(self, key: object) -> str:
         """What the file of `key` is called there (`file_name` of runtime/standin.h makes the same of an inode)."""

@@ -20,13 +20,16 @@ from hepwrap.cache.stores import give_mark
 
 
 class PrivateMount:
-    """The store in `place`; `mark`: st_mtime of all files, in seconds."""
+    """The store in `place`; `mark`: st_mtime of all files, in seconds.  OSError where no descriptor is left."""
 
     def __init__(self, place: Place, mark: int) -> None:
         self._place, self._mark = place, mark
+        #: Whose each name is, by inode number: a key may have a new file while its former one is on its way out.
         self._names: dict[Hashable, int] = {}
+        #: Held around the calls that change a name, none of which waits for anything.
         self._lock = threading.Lock()
         self._opens = Opens()
+        self._leases_tell = leases_tell(place)
 
     def key_of(self, name: bytes) -> str | None:
         """See Store."""
@@ -49,17 +52,9 @@ class PrivateMount:
             os.fchmod(fd, 0o555)
             give_mark(fd, self._mark)
             status = os.fstat(fd)
-            name = self._place.name_of(key)
             with self._lock:
-                if key in self._names:  # the former one is still on its way out
-                    os.unlink(name, dir_fd=self._place.writable)
-                    del self._names[key]
-                os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self._place.writable)
-                try:
-                    kept = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._place.readable)
-                except OSError:
-                    os.unlink(name, dir_fd=self._place.writable)
-                    raise
+                self._remove(key)
+                kept = self._named(fd, key)
                 self._names[key] = status.st_ino
         finally:
             os.close(fd)
@@ -67,17 +62,45 @@ class PrivateMount:
 
     def withdraw(self, file: MemoryFile) -> None:
         """See Store."""
+        self._opens.forget(file)
         with self._lock:
             if self._names.get(file.key) == file.inode:
-                del self._names[file.key]
-                os.unlink(self._place.name_of(file.key), dir_fd=self._place.writable)
-        self._opens.forget(file)
+                self._remove(file.key)
 
     def attend(self, file: MemoryFile) -> None:
         """See Store.  A mount that cannot be written to keeps no times of access."""
-        self._opens.watch(file)
+        self._opens.attend(file)
 
     def look(self, file: MemoryFile, now: int) -> Use:
-        """See Store.  Of what was not attended to it is not known, and it gets its chance."""
-        known = self._opens.watch(file)
-        return Use(self._opens.last(file, now), is_open_elsewhere(file) or not known)
+        """See Store.  When it was last used is not known, only whether since the last look."""
+        del now
+        return Use(0, self._opens.opened(file) or (self._leases_tell and is_open_elsewhere(file)))
+
+    def close(self) -> None:
+        """See Store.  The place belongs to who made it."""
+        self._opens.close()
+
+    def _named(self, fd: int, key: Hashable) -> int:
+        """Give the file its name; a descriptor of it that reads only."""
+        name = self._place.name_of(key)
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self._place.writable)
+        try:
+            return os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._place.readable)
+        except OSError:
+            os.unlink(name, dir_fd=self._place.writable)
+            raise
+
+    def _remove(self, key: Hashable) -> None:
+        """The name of `key`, if it has one."""
+        if key in self._names:
+            os.unlink(self._place.name_of(key), dir_fd=self._place.writable)
+            del self._names[key]
+
+
+def leases_tell(place: Place) -> bool:
+    """Whether the kernel tells who has a file of a file system open: before Linux 5.2 its name counts as an opener."""
+    fd = os.open(place.name_of(0), os.O_RDONLY | os.O_CLOEXEC, dir_fd=place.readable)
+    try:
+        return not is_open_elsewhere(MemoryFile(0, fd, 0, place.device, 0))
+    finally:
+        os.close(fd)

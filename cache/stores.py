@@ -22,7 +22,10 @@ class Store(Protocol):
         ...
 
     def finish(self, fd: int, key: Hashable) -> MemoryFile:
-        """The file that is written through `fd`, which is closed, unchangeable from now on.  Raises OSError."""
+        """The file that is written through `fd`, unchangeable from now on; `fd` is closed, also where that fails.
+
+        A former file of that key may still be on its way out.  Raises OSError.
+        """
         ...
 
     def key_of(self, name: bytes) -> str | None:
@@ -30,15 +33,19 @@ class Store(Protocol):
         ...
 
     def withdraw(self, file: MemoryFile) -> None:
-        """Nobody shall open it any more, who has not; its descriptor is closed next."""
+        """Nobody shall open it any more, who has not; its descriptor is closed next.  Raises OSError."""
         ...
 
     def attend(self, file: MemoryFile) -> None:
-        """Its turn to leave may come soon: see to it that its uses are seen until then."""
+        """Its turn to leave may come soon: see to it that its uses are seen until then.  Fails silently."""
         ...
 
     def look(self, file: MemoryFile, now: int) -> Use:
         """Its last use, as far as it can be seen; `now`: the time, nanoseconds of the real-time clock."""
+        ...
+
+    def close(self) -> None:
+        """All files have left: let go of what was needed for all of them."""
         ...
 
 
@@ -64,8 +71,12 @@ class SealedStore:
 
     def finish(self, fd: int, key: Hashable) -> MemoryFile:
         """See Store."""
-        if self._mark is not None:
-            give_mark(fd, self._mark)
+        try:
+            if self._mark is not None:
+                give_mark(fd, self._mark)
+        except BaseException:
+            os.close(fd)
+            raise
         return sealed.seal(fd, key)
 
     def key_of(self, name: bytes) -> str | None:
@@ -83,6 +94,9 @@ class SealedStore:
         """See Store.  A time in the future is of somebody's making (utimensat(2) is not sealed), and tells nothing."""
         last = sealed.last_read(file)
         return Use(last if last <= now else 0, sealed.is_open_elsewhere(file))
+
+    def close(self) -> None:
+        """See Store: nothing is."""
 
 
 def give_mark(fd: int, mark: int) -> None:

@@ -130,9 +130,13 @@ class World:
         return bool(self.files.relieve()) or leaving > 0
 
     def evicted(self, file: MemoryFile) -> None:
-        """MemoryFiles' on_evict: programs must notice before the descriptor is closed."""
+        """MemoryFiles' on_evict: programs must notice before the descriptor is closed.
+
+        The inode may have a new file by now, which stays.
+        """
         assert isinstance(file.key, int)
-        self.book.drop_standin(file.key)
+        if self.book.descriptor_of(file.key) == file.fd:
+            self.book.drop_standin(file.key)
 
     def name_of(self, key: object) -> str:
         """What a memory file is called in messages and in /proc/PID/maps: the virtual path."""

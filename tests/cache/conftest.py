@@ -1,8 +1,9 @@
-"""What the tests of memory files share."""
+"""What the tests of memory files share: they run in both places of opened files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from hepwrap.cache.budget import Budget, FixedBudget
 from hepwrap.cache.memory import MemoryFile, MemoryFiles, Part
 from hepwrap.cache.objects import Objects
+from hepwrap.cache.place import Place
 from tests.helpers.memory_fetcher import MemoryFetcher
+from tests.helpers.stores import STORES, Kept, a_place
 
 LIMIT = 1 << 30
 
@@ -43,15 +46,36 @@ class Store:
         return {key for key in self.sizes if self.files.peek(key) is not None}
 
 
+@pytest.fixture(params=STORES)
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """A store of the kind, with nothing in it."""
+    with STORES[request.param]() as made:
+        yield made
+
+
 @pytest.fixture
-def make_store() -> Iterator[Callable[..., Store]]:
+def place() -> Iterator[Place]:
+    """A place for files, mounted nowhere."""
+    with a_place() as made:
+        yield made
+
+
+@pytest.fixture(params=STORES)
+def backing(request: pytest.FixtureRequest) -> str:
+    """Which of the two stores memory files use."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_store(backing: str) -> Iterator[Callable[..., Store]]:
     """Makes stores with `bytes` and `descriptors` as limits (or a `budget`), and closes them at the end."""
-    stores: list[Store] = []
+    with ExitStack() as stack:
 
-    def make(bytes: int = 1 << 30, descriptors: int = 1000, *, budget: Budget | None = None, **more: Any) -> Store:
-        stores.append(Store(budget or FixedBudget(bytes, descriptors), **more))
-        return stores[-1]
+        def make(bytes: int = 1 << 30, descriptors: int = 1000, *, budget: Budget | None = None, **more: Any) -> Store:
+            if "store" not in more:
+                more["store"] = stack.enter_context(STORES[backing]()).store
+            made = Store(budget or FixedBudget(bytes, descriptors), **more)
+            stack.callback(made.files.close)
+            return made
 
-    yield make
-    for store in stores:
-        store.files.close()
+        yield make

@@ -14,6 +14,7 @@ from hepwrap.cache.objects import Objects
 from hepwrap.errors import CorruptObject, FetchFailed, MissingObject, Unsupported
 from hepwrap.records import replace
 from tests.helpers.memory_fetcher import MemoryFetcher
+from tests.helpers.stores import open_files
 from tests.helpers.threads import Together, wait_until
 
 LIMIT = 1 << 30
@@ -62,9 +63,9 @@ def test_parts_are_fetched_side_by_side(make_store: MakeStore) -> None:
 def test_every_asker_gets_on_though_all_helpers_are_busy(make_store: MakeStore) -> None:
     store = make_store()
     for number in range(40):
-        store.put(str(number), b"%03d" % number * 4, [3] * 4)
+        store.put(f"k{number}", b"%03d" % number * 4, [3] * 4)
     store.fetcher.hold()
-    askers = Together([lambda key=str(number): store.open(key) for number in range(40)])
+    askers = Together([lambda key=f"k{number}": store.open(key) for number in range(40)])
     store.fetcher.wait_in_flight(40)
     store.fetcher.release()
     assert [content_of(file) for file in askers.results()] == [b"%03d" % number * 4 for number in range(40)]
@@ -113,9 +114,9 @@ def test_two_keys_with_the_same_object_share_a_fetch_in_flight(make_store: MakeS
 def test_64_different_files_are_in_flight_at_once(make_store: MakeStore) -> None:
     store = make_store()
     for number in range(64):
-        store.put(str(number), b"content %d" % number)
+        store.put(f"k{number}", b"content %d" % number)
     store.fetcher.hold()
-    askers = Together([lambda key=str(number): store.open(key) for number in range(64)])
+    askers = Together([lambda key=f"k{number}": store.open(key) for number in range(64)])
     store.fetcher.wait_in_flight(64)
     store.fetcher.release()
     assert [content_of(file) for file in askers.results()] == [b"content %d" % number for number in range(64)]
@@ -215,12 +216,12 @@ def test_failures_leave_no_descriptor(make_store: MakeStore) -> None:
     store = make_store()
     store.put("a", bytes(range(100)), [10] * 10)
     good = dict(store.fetcher.files)
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_files()
     for part in store.parts["a"]:
         store.fetcher.files = {**good, part.ref.name: b"damaged"}
         with pytest.raises(CorruptObject):
             store.open("a")
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 # Eviction, as the owner of an index sees it.
@@ -267,18 +268,17 @@ def test_eviction_is_told_without_any_lock_held(make_store: MakeStore) -> None:
 
 
 def test_an_error_of_the_index_reaches_the_asker_and_leaks_nothing(make_store: MakeStore) -> None:
-    before = set(os.listdir("/proc/self/fd"))
-
     def refuse(_file: MemoryFile) -> None:
         raise RuntimeError("the index is broken")
 
     store = make_store(10, on_evict=refuse)
+    before = open_files()
     store.put("a", b"0123456789")
     store.put("b", b"9876543210")
     store.open("a")
     with pytest.raises(RuntimeError, match="index is broken"):
         store.open("b")
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert store.files.counters.bytes_held == 0
 
 
@@ -354,7 +354,7 @@ def test_everything_pinned_does_not_stop_others(make_store: MakeStore) -> None:
 def test_a_pinned_open_is_pinned_for_every_asker_under_thrashing(make_store: MakeStore) -> None:
     store = make_store(30)
     for number in range(8):
-        store.put(str(number), b"%d" % number * 10)
+        store.put(f"{number}k", b"%dk" % number * 5)
 
     def use(key: str) -> bytes:
         file = store.open(key, pinned=True)
@@ -363,9 +363,9 @@ def test_a_pinned_open_is_pinned_for_every_asker_under_thrashing(make_store: Mak
         finally:
             store.files.unpin(key)
 
-    keys = [str(number % 8) for number in range(32)]
+    keys = [f"{number % 8}k" for number in range(32)]
     askers = Together([lambda key=key: [use(key) for _ in range(20)] for key in keys])
-    assert askers.results() == [[key.encode() * 10] * 20 for key in keys]
+    assert askers.results() == [[key.encode() * 5] * 20 for key in keys]
     store.files.trim()
     assert store.files.counters.bytes_held <= 30
 
@@ -374,14 +374,14 @@ def test_a_pinned_open_is_pinned_for_every_asker_under_thrashing(make_store: Mak
 
 
 def test_close_evicts_everything_and_refuses_what_comes_after(make_store: MakeStore) -> None:
-    before = set(os.listdir("/proc/self/fd"))
     store = make_store()
+    before = open_files()
     for key in "abc":
         store.put(key, key.encode())
         store.open(key, pinned=True)
     store.files.close()
     assert sorted(file.key for file in store.evicted) == ["a", "b", "c"]
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     with pytest.raises(FetchFailed, match="closed"):
         store.open("a")
     store.files.unpin("a")
@@ -390,8 +390,8 @@ def test_close_evicts_everything_and_refuses_what_comes_after(make_store: MakeSt
 
 
 def test_a_file_being_made_at_the_end_is_dropped(make_store: MakeStore) -> None:
-    before = set(os.listdir("/proc/self/fd"))
     store = make_store()
+    before = open_files()
     store.put("a", b"content")
     store.fetcher.hold()
     asker = Together([lambda: store.open("a")])
@@ -400,7 +400,7 @@ def test_a_file_being_made_at_the_end_is_dropped(make_store: MakeStore) -> None:
     store.fetcher.release()
     (outcome,) = asker.outcomes()
     assert isinstance(outcome, FetchFailed)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_a_name_is_optional() -> None:
@@ -436,8 +436,8 @@ def test_a_writer_that_fails_leaves_nothing(make_store: MakeStore) -> None:
     def fail(fd: int) -> None:
         raise EOFError("no more")
 
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_files()
     with pytest.raises(EOFError, match="no more"):
         store.files.write("written", size=60, write=fail)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert (store.files.peek("written"), store.files.counters.failed) == (None, 1)
