@@ -234,13 +234,14 @@ def failing(monkeypatch: pytest.MonkeyPatch, call: str, after: int = 0) -> Itera
 
 @pytest.mark.parametrize("former", [False, True], ids=["new", "over a former one"])
 @pytest.mark.parametrize(
-    ("call", "kind"), [("fchmod", "both"), ("utime", "both"), ("link", "private"), ("open", "private")]
+    ("kept", "call"),
+    [("sealed", "fchmod"), ("sealed", "utime"), ("sealed", "open")]
+    + [("private", call) for call in ("fchmod", "utime", "link", "open")],
+    indirect=["kept"],
 )
 def test_a_finish_that_fails_leaves_nothing(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, call: str, kind: str, former: bool
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, call: str, former: bool
 ) -> None:
-    if kind == "private" and kept.place is None:
-        pytest.skip("sealed files have no names")
     if former:
         kept.make("1", b"former")
     before = open_files()
