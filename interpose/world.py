@@ -55,6 +55,8 @@ class World:
         self.launch_attribute = b"", b""
         self.home = home or Home(resolver.mounts.prefix, has_root=resolver.mounts.root is not None)
         self._objects: OrderedDict[int, int] = OrderedDict()
+        #: Those that stay: who writes to a pipe takes its mark, so nobody else may get its number.
+        self._pipes: dict[int, int] = {}
         self._most_objects = most_objects
         self._warn, self._warned = warn or log, set[str]()
         self._lock = threading.Lock()
@@ -93,9 +95,13 @@ class World:
             finally:
                 self.files.unpin(at)
         with self._lock:
+            if stat.S_ISFIFO(mode):
+                if at not in self._pipes:
+                    self._pipes[at] = self._adopt(at, self.standins.make(mode))
+                return os.dup(self._pipes[at])
             if at not in self._objects:
                 self._leave_room()
-                self._adopt(at, self.standins.make(mode, link))
+                self._objects[at] = self._adopt(at, self.standins.make(mode, link))
             self._objects.move_to_end(at)
             return os.dup(self._objects[at])
 
@@ -105,11 +111,11 @@ class World:
         self._publish(at, file)
         return file.fd
 
-    def _adopt(self, at: int, fd: int) -> None:
+    def _adopt(self, at: int, fd: int) -> int:
         self.standins.give_mark(fd)
         status = os.fstat(fd)
         self.book.set_standin(at, fd, status.st_dev, status.st_ino)
-        self._objects[at] = fd
+        return fd
 
     def _leave_room(self) -> None:
         """Descriptors of directories are a quarter of all at most; who still has one open keeps it."""
@@ -144,8 +150,9 @@ class World:
 
     def whose(self, status: os.stat_result) -> bytes | None:
         """The virtual path behind an object of the kernel's that is a stand-in; None for all others."""
-        at = self.index.whose(status.st_dev, status.st_ino) if self.standins.has_mark(status) else 0
-        return self.book.path_of(at) if at else None
+        at = self.index.whose(status.st_dev, status.st_ino)
+        known = at and (self.standins.has_mark(status) or at in self._pipes)
+        return self.book.path_of(at) if known else None
 
     def is_called(self, at: int, name: bytes) -> bool:
         """Whether the kernel calls the memory file of that inode so, in tables of mappings."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import os
 
 import pytest
 
-from tests.helpers.oracle import HOST, MOUNT, NAME, Oracle
+from tests.helpers import call_matrix
+from tests.helpers.oracle import HOST, MOUNT, NAME, Oracle, agree
 
 CASES = {
     "uses of a file": (60, "descriptor_uses", f"{MOUNT}/file", HOST),
@@ -18,6 +21,9 @@ CASES = {
     "travels of the top": (90, "descriptor_travels", "/cvmfs", NAME),
 }
 
+#: Enough, with the links of a chain, to take the place of what was opened before where there are 256 descriptors.
+DIRECTORIES = ("", "dir", "dir/sub", "dir/sub/deep", "many", "emptydir", "chain", "d111", "d444", "d1777", "dirlink")
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_descriptor_is_good_for_what_it_is_on_a_mount(oracle: Oracle, user: bool, case: str) -> None:
@@ -26,3 +32,27 @@ def test_a_descriptor_is_good_for_what_it_is_on_a_mount(oracle: Oracle, user: bo
     lines = difflib.unified_diff(kernel.splitlines(), ours.splitlines(), "mounted", "hepwrap", n=1, lineterm="")
     assert kernel.count("\n") >= at_least, kernel
     assert "\n".join(lines) == ""
+
+
+def test_a_pipe_is_known_once_it_was_written_to(oracle: Oracle, user: bool) -> None:
+    """Its stand-in lies where times of modification are kept."""
+    script = [f"w=257 i-100 s{MOUNT}/fifo i{os.O_RDWR | os.O_NONBLOCK}", "1 @w sx i1"]
+    script += [f"r=257 i-100 s{MOUNT}/fifo i{os.O_NONBLOCK}", "0 @r b8 i8", "33 @w i50", "89 s/proc/self/fd/50 b99 i99"]
+    script += [*call_matrix.descriptor_calls("@w"), *call_matrix.writing_descriptor_calls("@r"), "4 s/dev/fd/50 t"]
+    agree(oracle, script, user=user, at_least=60)
+
+
+def test_a_pipe_stays_that_pipe_whatever_else_is_opened(oracle: Oracle, user: bool) -> None:
+    """Few descriptors: what stands in for links leaves for others."""
+    few = dataclasses.replace(
+        oracle,
+        hepwrap_command=["prlimit", "--nofile=256:256", *oracle.hepwrap_command],
+        user=dataclasses.replace(
+            oracle.user, hepwrap_command=["prlimit", "--nofile=256:256", *oracle.user.hepwrap_command]
+        ),
+    )
+    script = [f"w=257 i-100 s{MOUNT}/fifo i{os.O_RDWR | os.O_NONBLOCK}"]
+    script += [f"257 i-100 s{MOUNT}/chain/{number} i{os.O_PATH | os.O_NOFOLLOW}" for number in range(1, 45)]
+    script += [f"257 i-100 s{MOUNT}/{name} i{os.O_DIRECTORY}" for name in DIRECTORIES]
+    script += ["1 @w sx i1", f"r=257 i-100 s{MOUNT}/fifo i{os.O_NONBLOCK}", "0 @r b8 i8", "5 @w t"]
+    agree(few, script, user=user, at_least=50)

@@ -93,25 +93,25 @@ static inline int may_be_standin(const struct header *index, u64 device, u32 lin
     return device == index->file_device || (!links && device == index->standin_device);
 }
 
+static inline int is_kind(const struct inode *inode, u32 kind)
+{
+    return (inode->st_mode & 0170000) == kind;
+}
+
 /* The virtual inode that this object of the kernel's stands for, or 0.  Identities outlive their stand-ins, and a disk
  * gives inode numbers away again: so an object counts only if it lies among memory files, or has no name, and has the
- * time of modification that the server gives to everything it makes (standins.py).  A file of the host has that by intent only; and among our own an
- * identity means the last that got the number, before which all others with it must be gone. */
+ * time of modification that the server gives to everything it makes (standins.py).  A file of the host has that by
+ * intent only; and among our own an identity means the last that got the number, before which all others with it must be
+ * gone.  A pipe has another time once it was written to: the server holds pipes until the end, and their numbers. */
 static inline const struct inode *find_standin(const struct header *index, u64 device, u64 number, u32 links, i64 modified)
 {
-    if (!may_be_standin(index, device, links) || modified != index->standin_mark)
-        return 0;
-    return find_identity(index, device, number);
+    const struct inode *inode = may_be_standin(index, device, links) ? find_identity(index, device, number) : 0;
+    return inode && (modified == index->standin_mark || is_kind(inode, 0010000)) ? inode : 0;
 }
 
 static inline u64 entry_target(const struct entry *entry, int follow)
 {
     return follow ? LOAD(entry->follow) : LOAD(entry->nofollow);
-}
-
-static inline int is_kind(const struct inode *inode, u32 kind)
-{
-    return (inode->st_mode & 0170000) == kind;
 }
 
 /* May everybody look up names here, in a directory whose parents do not count (the way led through them)? */
