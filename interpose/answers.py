@@ -85,6 +85,8 @@ def on_stand_in(world: World, question: Question, found: Found) -> Answer:
         if question.arguments[place] & only_directories and not node.entry.is_dir:
             return target_errno(errno.ENOTDIR), None
         access(node.mount.attributes(node.entry), credentials_of(question.task), R_OK)
+        if node.entry.is_file:  # its watchers would be told that it was deleted, and of nothing after that
+            world.keep(found.at)
     world.stand_in(found.at)
     return target(_index.TARGET_INODE, found.at), None
 

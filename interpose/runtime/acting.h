@@ -22,12 +22,13 @@ static inline long do_access(const struct inode *inode, int mode, int checked)
     return 0;
 }
 
-/* What the stand-in cannot tell: watchers must be allowed to read, and sockets and devices have no attributes. */
+/* What the stand-in cannot tell: watchers must be allowed to read, and a file that is watched must not leave memory; sockets
+ * and devices have no attributes. */
 static inline long act_on_standin(const struct inode *inode)
 {
     u32 number = f->row->number, type = inode->st_mode & S_IFMT;
     int watches = number == NR_inotify_add_watch || number == NR_fanotify_mark;
-    if (watches && !f->asked && !(inode->flags & (INODE_READ_YES | INODE_UNCHECKED)))
+    if (watches && !f->asked && (type == S_IFREG || !(inode->flags & (INODE_READ_YES | INODE_UNCHECKED))))
         return STALE;
     if (number == NR_file_getattr && (type == S_IFSOCK || type == S_IFCHR || type == S_IFBLK))
         return -EOPNOTSUPP;

@@ -57,3 +57,16 @@ def test_a_socket_of_the_hosts_is_found_through_a_link_of_the_repository(
     ]
     script += [f"80 s{MOUNT}/dir", "k=41 i1 i1 i0", "49 @k nother i110", "49 @k nnew i110", "42 @k n../socket i110"]
     agree(oracle, script, user=user, host=host, at_least=20)
+
+
+def test_who_watches_a_file_is_not_told_that_it_leaves_memory(oracle: Oracle, user: bool) -> None:
+    """Nor is the watch over: what happens to the file after that is told."""
+    others = [
+        call
+        for name in ("exec", "dir/other", "dir/sub/deep/file", "script", "notexecutable") * 3
+        for call in (f"o=257 i-100 s{MOUNT}/{name} i0", "0 @o b64 i64", "3 @o")
+    ]
+    use = [f"f=257 i-100 s{MOUNT}/file i0", "0 @f b64 i64", "3 @f"]
+    script = ["w=294 i2048", *use, f"254 @w s{MOUNT}/link i0xFFF", *use, *others, "0 @w b256 i256", *use]
+    script += [*others, f"257 i-100 s{MOUNT}/file i0", "0 @w b256 i256"]
+    agree(oracle, script, user=user, at_least=100, flags=("--cache-size", "1"))
