@@ -41,7 +41,7 @@ from hepwrap.fetchers.fetcher import Fetcher
 
 __all__ = ["MemoryCounters", "MemoryFile", "MemoryFiles", "Part"]
 
-#: Files that come when less than this part of the room is left are attended to: soon some will have to leave.
+#: When less than this part of the room is left files will soon have to leave.
 TIGHT = 2
 #: Seconds after which one who waits for room looks again, since the budget may have changed without a word.
 LOOK_AGAIN = 1.0
@@ -226,8 +226,7 @@ class MemoryFiles:
         with self._changed:
             closed = self._closed
             if not closed:
-                if self._is_tight():  # before anybody can evict it, and close its descriptor
-                    self.store.attend(file)
+                self.store.attend(file, self._is_tight())  # before anybody can evict it, and close its descriptor
                 self._files[file.key] = file
                 self._ledger.settle(file.key, self._clock())
                 if pinned:

@@ -1,8 +1,9 @@
 """Which files were opened since somebody last looked: the second chance of a clock algorithm, by inotify(7).
 
 Where a mount keeps no times of access the kernel still says that a file was opened, if it is asked before.  It is asked
-for one such event of each file (IN_ONESHOT), some time after that was made, or when its turn to leave comes: so who
-opens files pays once for each look at one, and in a job whose files all fit nobody is ever asked.
+for one such event of each file (IN_ONESHOT): when half of the room is taken and others have been made after it, and
+again after each look that found one.  So who opens files pays once for each look at one, and in a job whose files all
+fit nobody is ever asked.
 
 Owns the watches.  Must not know what the files are for.
 """
@@ -10,6 +11,7 @@ Owns the watches.  Must not know what the files are for.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import struct
 import threading
@@ -23,8 +25,11 @@ IN_OPEN, IN_Q_OVERFLOW, IN_IGNORED, IN_ONESHOT = 0x20, 0x4000, 0x8000, 0x8000000
 _EVENT = struct.Struct("=iIII")
 #: Bytes read at once.
 _BATCH = 1024 * _EVENT.size
-#: Files attended to after which one is watched: who has asked for it opens it first, and that tells nothing.
-DELAY = 16
+#: The latest files, so many but at most this part of all, are not watched yet: who has asked for one opens it first,
+#: and that tells nothing.
+LATEST, PART = 16, 8
+#: Watches that are made at once.
+AT_ONCE = 64
 
 
 class Opens:
@@ -33,34 +38,44 @@ class Opens:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queue = -1
-        #: Descriptors of what is to be watched soon, by inode number, in the order of coming.
+        #: Descriptors of what is not watched yet, by inode number, in the order of coming.
         self._coming: dict[int, int] = {}
         #: The watches that wait, by inode number, and the reverse.
         self._waiting: dict[int, int] = {}
         self._watched: dict[int, int] = {}
+        #: Whose watch is gone, because they were opened.
+        self._opened: set[int] = set()
 
-    def attend(self, file: MemoryFile) -> None:
-        """Watch it soon, so that `opened` knows when it is asked."""
+    def attend(self, file: MemoryFile, soon: bool) -> None:
+        """It is new; `soon`: watch what has come so far, since some may have to leave."""
         with self._lock:
             self._coming[file.inode] = file.fd
-            while len(self._coming) > DELAY:
-                inode = next(iter(self._coming))
+            all_known = len(self._coming) + len(self._waiting) + len(self._opened)
+            ready = len(self._coming) - min(LATEST, all_known // PART)
+            for inode in list(itertools.islice(self._coming, min(ready, AT_ONCE)) if soon and ready > 0 else ()):
                 self._watch(inode, self._coming.pop(inode))
 
     def opened(self, file: MemoryFile) -> bool:
-        """Whether `file` was opened since this was last asked; also of what was not watched, and has its chance now.
+        """Whether `file` was opened since this was last asked; it is watched from now on.
 
-        False for all, where the kernel gives no watch (fs.inotify.max_user_watches and max_user_instances).
+        False of what was not watched, and of all where the kernel gives no watch (fs.inotify.max_user_watches and
+        max_user_instances).
         """
         with self._lock:
             self._read()
             self._coming.pop(file.inode, None)
-            return file.inode not in self._waiting and self._watch(file.inode, file.fd)
+            if file.inode in self._waiting:
+                return False
+            opened = file.inode in self._opened
+            self._opened.discard(file.inode)
+            self._watch(file.inode, file.fd)
+            return opened
 
     def forget(self, file: MemoryFile) -> None:
         """It leaves: its watch goes with it.  Before its descriptor is closed, whose number is another's then."""
         with self._lock:
             self._coming.pop(file.inode, None)
+            self._opened.discard(file.inode)
             watch = self._waiting.pop(file.inode, None)
             if watch is not None:
                 self._watched.pop(watch, None)
@@ -69,23 +84,22 @@ class Opens:
     def close(self) -> None:
         """Forget all; the queue of the kernel's goes with the watches."""
         with self._lock:
-            for known in (self._coming, self._waiting, self._watched):
+            for known in (self._coming, self._waiting, self._watched, self._opened):
                 known.clear()
             if self._queue >= 0:
                 os.close(self._queue)
             self._queue = -1
 
-    def _watch(self, inode: int, fd: int) -> bool:
+    def _watch(self, inode: int, fd: int) -> None:
+        """Nothing happens where that cannot be had."""
         if self._queue < 0:
             self._queue = _call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
         if self._queue < 0:
-            return False
+            return
         watch = _call("inotify_add_watch", self._queue, f"/proc/self/fd/{fd}".encode(), IN_OPEN | IN_ONESHOT)
-        if watch < 0:
-            return False
-        self._watched[watch] = inode
-        self._waiting[inode] = watch
-        return True
+        if watch >= 0:
+            self._watched[watch] = inode
+            self._waiting[inode] = watch
 
     def _read(self) -> None:
         data = bytes(_BATCH)
@@ -99,13 +113,15 @@ class Opens:
 
     def _note(self, watch: int, mask: int) -> None:
         """That a watch is gone says that there was an open, and comes after it; who left has none of ours any more."""
-        if mask & IN_Q_OVERFLOW:  # whose events were lost is not known: all begin anew
+        if mask & IN_Q_OVERFLOW:  # whose events were lost is not known
+            self._opened.update(self._waiting)
             self._waiting.clear()
             self._watched.clear()
         elif mask & IN_IGNORED:
             inode = self._watched.pop(watch, 0)
             if self._waiting.get(inode) == watch:
                 del self._waiting[inode]
+                self._opened.add(inode)
 
 
 def _call(name: str, *arguments: Any) -> int:
@@ -118,7 +134,7 @@ def _call(name: str, *arguments: Any) -> int:
 
 @functools.cache
 def _function(name: str) -> Any:
-    """A function of the C library: ctypes is loaded when a file has to leave for the first time."""
+    """A function of the C library: ctypes is loaded when room gets short for the first time."""
     import ctypes
 
     number = ctypes.c_int

@@ -67,9 +67,9 @@ class PrivateMount:
             if self._names.get(file.key) == file.inode:
                 self._remove(file.key)
 
-    def attend(self, file: MemoryFile) -> None:
+    def attend(self, file: MemoryFile, soon: bool) -> None:
         """See Store.  A mount that cannot be written to keeps no times of access."""
-        self._opens.attend(file)
+        self._opens.attend(file, soon)
 
     def look(self, file: MemoryFile, now: int) -> Use:
         """See Store.  When it was last used is not known, only whether since the last look."""

@@ -36,8 +36,8 @@ class Store(Protocol):
         """Nobody shall open it any more, who has not; its descriptor is closed next.  Raises OSError."""
         ...
 
-    def attend(self, file: MemoryFile) -> None:
-        """Its turn to leave may come soon: see to it that its uses are seen until then.  Fails silently."""
+    def attend(self, file: MemoryFile, soon: bool) -> None:
+        """It is new; `soon`: some may have to leave, so see to it that uses are seen until then.  Fails silently."""
         ...
 
     def look(self, file: MemoryFile, now: int) -> Use:
@@ -87,7 +87,7 @@ class SealedStore:
     def withdraw(self, file: MemoryFile) -> None:
         """See Store: closing the descriptor is all."""
 
-    def attend(self, file: MemoryFile) -> None:
+    def attend(self, file: MemoryFile, soon: bool) -> None:
         """See Store: the kernel notes when it is read."""
 
     def look(self, file: MemoryFile, now: int) -> Use:

@@ -60,7 +60,7 @@ def test_a_read_by_another_process_counts_as_use(make_store: MakeStore) -> None:
 
 def test_a_file_that_is_mapped_leaves_after_those_that_are_not(make_store: MakeStore, backing: str) -> None:
     store = make_store(30)
-    fill(store, "xabc")  # the first to leave is chosen before anybody was looked at
+    fill(store, "abc")
     with open(f"/proc/self/fd/{store.files.peek('a').fd}", "rb") as opened:
         view = mmap.mmap(opened.fileno(), 10, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     if backing == "sealed":

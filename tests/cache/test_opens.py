@@ -18,7 +18,7 @@ from hepwrap.cache.budget import FixedBudget
 from hepwrap.cache.eviction import MOST_SPARED
 from hepwrap.cache.memory import TIGHT, MemoryFiles
 from hepwrap.cache.objects import Objects
-from hepwrap.cache.opens import DELAY, Opens
+from hepwrap.cache.opens import AT_ONCE, LATEST, PART, Opens
 from hepwrap.cache.sealed import MemoryFile, write_all
 from tests.helpers.stores import STORES, Kept
 
@@ -105,9 +105,12 @@ def k(number: int) -> str:
 # What is known of one file.
 
 
-def test_what_was_not_watched_has_its_chance_once(private: Kept) -> None:
+def test_of_what_was_not_watched_nothing_is_known_and_it_is_watched_then(private: Kept) -> None:
     file, known = private.make("1", b"x"), Opens()
-    assert [known.opened(file) for _ in range(3)] == [True, False, False]
+    private.use("1")
+    assert not known.opened(file)
+    private.use("1")
+    assert known.opened(file)
     known.close()
 
 
@@ -144,15 +147,37 @@ def test_a_use_by_another_process_is_seen(private: Kept, use: str) -> None:
 
 
 def test_the_first_opens_after_the_making_tell_nothing(private: Kept, calls: Counter[str]) -> None:
-    """Who asked for it opens it; it is watched when DELAY others have come."""
+    """Who asked for it opens it; it is watched when others have come.  The very first are too few for that."""
     known = Opens()
-    for number in range(1, 3 * DELAY + 1):
-        known.attend(private.make(k(number), b"x"))
+    for number in range(2 * LATEST * PART):
+        known.attend(private.make(k(number), b"x"), soon=True)
         private.use(k(number))
-    assert calls["inotify_add_watch"] == 2 * DELAY
-    assert [known.opened(private.files[k(number)]) for number in range(1, 3 * DELAY + 1)] == (
-        [False] * (2 * DELAY) + [True] * DELAY
-    )
+    count = 2 * LATEST * PART - LATEST
+    assert calls["inotify_add_watch"] == count
+    private.use(k(count))
+    told = [known.opened(file) for file in private.files.values()]
+    assert told == [True] * (PART - 1) + [False] * (len(told) - PART + 1)
+    known.close()
+
+
+def test_where_few_files_fit_they_are_watched_earlier(private: Kept, calls: Counter[str]) -> None:
+    known = Opens()
+    for number in range(PART):
+        known.attend(private.make(k(number), b"x"), soon=True)
+    assert calls["inotify_add_watch"] == PART - 1
+    known.close()
+
+
+def test_what_came_while_there_was_room_is_watched_later_some_at_once(private: Kept, calls: Counter[str]) -> None:
+    known = Opens()
+    for number in range(3 * AT_ONCE):
+        known.attend(private.make(k(number), b"x"), soon=False)
+    assert calls["inotify_add_watch"] == 0
+    counts = []
+    for number in range(4):
+        known.attend(private.make(k(1000 + number), b"x"), soon=True)
+        counts.append(calls["inotify_add_watch"])
+    assert counts == [AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE + 3 - LATEST, 3 * AT_ONCE + 4 - LATEST]
     known.close()
 
 
@@ -161,7 +186,7 @@ def test_what_leaves_takes_all_that_is_known_of_it(private: Kept) -> None:
     for turn in range(50):
         for number in range(40):
             file = private.make(k(number), b"x")
-            known.attend(file)
+            known.attend(file, soon=turn % 5 > 0)
             if (number + turn) % 3 == 0:
                 known.opened(file)
             if (number + turn) % 2 == 0:
@@ -170,7 +195,7 @@ def test_what_leaves_takes_all_that_is_known_of_it(private: Kept) -> None:
             file = private.files.pop(k(number))
             known.forget(file)
             private.remove(file)
-        assert (known._coming, known._waiting, known._watched) == ({}, {}, {})
+        assert (known._coming, known._waiting, known._watched, known._opened) == ({}, {}, {}, set())
     known.close()
 
 
@@ -182,7 +207,7 @@ def test_an_event_of_one_that_left_says_nothing_of_who_came_after(private: Kept)
     known.forget(first)
     private.remove(first)
     second = private.make("1", b"x")
-    assert [known.opened(second) for _ in range(2)] == [True, False]
+    assert [known.opened(second) for _ in range(2)] == [False, False]
     known.close()
 
 
@@ -190,12 +215,12 @@ def test_the_descriptor_of_one_that_left_is_not_watched_later(private: Kept, cal
     """Its number may be another file's by then."""
     known = Opens()
     gone = private.make("gone", b"x")
-    known.attend(gone)
+    known.attend(gone, soon=False)
     known.forget(gone)
     private.remove(gone)
-    for number in range(DELAY):
-        known.attend(private.make(k(number), b"x"))
-    assert calls["inotify_add_watch"] == 0
+    known.attend(private.make("1", b"x"), soon=True)
+    assert calls["inotify_add_watch"] == 1
+    assert list(known._waiting) == [private.files["1"].inode]
     known.close()
 
 
@@ -244,7 +269,7 @@ def test_where_leases_tell_nothing_opens_decide(private: Kept, monkeypatch: pyte
     assert private_mount.leases_tell(private.place)
 
 
-def test_after_an_overflow_of_the_queue_all_have_their_chance(private: Kept) -> None:
+def test_after_an_overflow_of_the_queue_all_count_as_opened(private: Kept) -> None:
     """Whose events were lost is not known.  2 events each: IN_OPEN, IN_IGNORED."""
     count = int(EVENTS.read_text()) // 2 + 100
     if count > 20_000:

@@ -203,7 +203,7 @@ def test_memory_is_given_back_when_a_file_leaves() -> None:
         whole = os.statvfs(place.readable).f_bfree
         files = [kept.make(str(number), b"x" * 100_000) for number in range(1, 30)]
         for file in files:
-            store.attend(file)
+            store.attend(file, soon=True)
             store.look(file, 0)
         kept.use("3")
         files.append(kept.make("4", b"y" * 100_000))

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from tests.helpers.faulty_server import Fault, FaultyServer, Stall
 from tests.helpers.jobs import PATIENCE
-from tests.helpers.launches import Launches
+from tests.helpers.launches import PATCHINGS, Launches
 from tests.helpers.object_names import catalog_of, object_of
 from tests.helpers.shared import shared_path
 from tests.helpers.unprivileged import Unprivileged
 
 NAME = "test.hep.example"
 TOP = f"/cvmfs/{NAME}"
-#: Both ways of the engine; what a program sees must not differ.
-ENGINES = ("patched", "no-patch")
+#: Both ways of the engine, and both places of opened files; what a program sees must not differ.
+ENGINES = tuple(PATCHINGS)
 
 
 def engine_options(engine: str) -> tuple[str, ...]:
-    return ("--no-patch",) if engine == "no-patch" else ()
+    return tuple(PATCHINGS[engine])
 
 
 @dataclass(frozen=True)
