@@ -1,1 +1,1 @@
-"""Objects by digest, in memory: sealed files, limits, eviction."""
+"""Objects by digest, in memory: what programs open, limits, eviction."""

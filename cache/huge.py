@@ -1,7 +1,8 @@
-"""Huge pages behind large memory files, where the kernel gives them (madvise(2), MADV_COLLAPSE, Linux 6.1).
+"""Huge pages behind large sealed memory files, where the kernel gives them (madvise(2), MADV_COLLAPSE, Linux 6.1).
 
-A file on a disk is read and mapped through large folios of the page cache; a memory file has a folio for each page of
-4 KiB unless it is asked for otherwise, and the administrator's switch for shared memory is off on most machines.
+A file on a disk is read and mapped through large folios of the page cache; a sealed file has a folio for each page of
+4 KiB unless it is asked for otherwise (one in a mount of ours need not be: the mount says so), and the administrator's
+switch for shared memory is off on most machines.
 MADV_COLLAPSE is a request, and goes by that switch only where it says `deny`.
 
 Owns that request.  Must not know what the files are.

@@ -32,6 +32,6 @@ class Place:
         return f"{self.token}-{key}"
 
     def key_of(self, shown: bytes) -> str | None:
-        """The key, as text, of the file that /proc shows as that; None: it is no name of ours."""
+        """The key, as text, of the file that /proc shows as that; None: it is no name of ours, or of no key."""
         head, _, key = shown.decode("ascii", "replace").partition("-")
-        return key if head == "/" + self.token and key.isdigit() else None
+        return key if head == "/" + self.token and key.isdigit() and key != "0" else None

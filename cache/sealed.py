@@ -24,7 +24,7 @@ NAME_BYTES = 249
 
 @dataclass(frozen=True, slots=True)
 class MemoryFile:
-    """One file as programs open it: through /proc/<server>/fd/<fd>, sealed, mode 0555."""
+    """One file as programs open it: through /proc/<server>/fd/<fd> or by its name, unchangeable, mode 0555."""
 
     key: Hashable
     #: Ours; read-only, close-on-exec.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from hepwrap.cache.budget import FixedBudget
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
 from hepwrap.cache.objects import Objects
-from hepwrap.cache.stores import SealedStore
+from hepwrap.cache.stores import SealedStore, Store
 from hepwrap.interpose import elf
 from hepwrap.interpose.copies import Copies
 from hepwrap.interpose.standins import StandIns
@@ -33,14 +34,14 @@ def program(path: Path, content: bytes) -> Path:
 
 
 class Stage:
-    """A world with memory files for copies; `files` may hold `size` bytes."""
+    """A world with memory files for copies, which `store` makes for a mark; `files` may hold `size` bytes."""
 
-    def __init__(self, place: Path, size: int, **more: Directory) -> None:
+    def __init__(self, place: Path, size: int, store: Callable[[int], Store] = SealedStore, **more: Directory) -> None:
         self.launch = Launch.of(tree(lib=tree(loader=File(0o755), other=File(0o755)), **more), PLACE)
         self.evicted: list[MemoryFile] = []
         standins = StandIns([str(place)])
         self.files = MemoryFiles(
-            Objects(), budget=FixedBudget(size, 1000), on_evict=self._on_evict, store=SealedStore(standins.mark)
+            Objects(), budget=FixedBudget(size, 1000), on_evict=self._on_evict, store=store(standins.mark)
         )
         index, resolver = self.launch.index, self.launch.resolver
         self.world = World(index, resolver, self.files, standins, lambda mount: None, lambda line: None)

@@ -10,6 +10,7 @@ with STORES["private"]() as kept:             # or "sealed"
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -104,6 +105,16 @@ def open_files() -> set[str]:
             if os.readlink(f"/proc/self/fd/{number}") != "anon_inode:inotify":
                 found.add(number)
     return found
+
+
+@contextlib.contextmanager
+def store_of(kind: str) -> Iterator[Callable[[int], Store]]:
+    """What makes the one store of that kind for a mark."""
+    if kind == "sealed":
+        yield SealedStore
+        return
+    with a_place() as place:
+        yield functools.partial(PrivateMount, place)
 
 
 STORES: dict[str, Callable[[], contextlib.AbstractContextManager[Kept]]] = {"sealed": _sealed, "private": _private}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from hepwrap.cache.stores import Store
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PATCHINGS
 from tests.helpers.oracle import Host, Oracle, make_oracle
+from tests.helpers.stores import STORES, store_of
 from tests.helpers.unprivileged import Unprivileged
 
 
@@ -26,6 +28,13 @@ def made_oracle(guests: Guests, hepwrap_command: list[str], unprivileged: Unpriv
 def both_ways(request: pytest.FixtureRequest) -> list[str]:
     """The options with which calls come into the runtime from where they are made, or are trapped each time."""
     return PATCHINGS[request.param]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest) -> Iterator[Callable[[int], Store]]:
+    """What makes a store of opened files for a mark: what is tested without programs is tested with both."""
+    with store_of(request.param) as make:
+        yield make
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import contextlib
 import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from hepwrap.cache.stores import Store
 from hepwrap.interpose import namespaces, proc, task
 from hepwrap.interpose.answering import Answering
 from hepwrap.interpose.question import Question
@@ -49,10 +50,10 @@ def descriptors_left(count: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(tmp_path: Path, store: Callable[[int], Store]) -> Iterator[Stage]:
     """With many directories and links; whatever is opened is kept as long as there is room."""
     many = Directory({b"%03d" % i: Directory({b"file": File()}) for i in range(MANY)})
-    stage = Stage(tmp_path, 1 << 20, many=many)
+    stage = Stage(tmp_path, 1 << 20, store, many=many)
     stage.world._most_objects = lambda: 1000
     yield stage
     stage.files.close()
