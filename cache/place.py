@@ -5,6 +5,7 @@ Owns its descriptors and the token that its names begin with.  Must not know wha
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 
@@ -35,3 +36,9 @@ class Place:
         """The key, as text, of the file that /proc shows as that; None: it is no name of ours, or of no key."""
         head, _, key = shown.decode("ascii", "replace").partition("-")
         return key if head == "/" + self.token and key.isdigit() and key != "0" else None
+
+    def clear(self) -> None:
+        """Take all names away: who is outside of the job and has one file open keeps that, and not the others too."""
+        for name in os.listdir(self.writable):
+            with contextlib.suppress(OSError):  # the directory where it is mounted a second time
+                os.unlink(name, dir_fd=self.writable)

@@ -137,6 +137,8 @@ class Server:
         limits.announce_the_end(self._warn)
         attached()
         tracing.join()
+        if self.ground.place is not None:
+            self.ground.place.clear()
         if self.tracer.failure():
             self._log(self.tracer.failure())
 

@@ -56,6 +56,29 @@ def test_nothing_remains_after_a_normal_end(served: FaultyRepository) -> None:
         had.wait_until_gone()
 
 
+def test_who_is_outside_and_has_one_file_open_keeps_no_others(served: FaultyRepository) -> None:
+    """Files without seals are in one file system, which is there as long as any of it is open."""
+    with served.launches.start(
+        "sh", "-c", f"exec 3<{README}; cat {TOP}/sw/v1/bin/run.sh; echo ready; read line"
+    ) as job:
+        until(lambda: job.line() == "ready", "all is open")
+        had, of_job = belongings(job), f"/proc/{job.pid}/fd"
+        file = os.open(f"{of_job}/3", os.O_RDONLY)
+        device = os.fstat(file).st_dev
+        known = [os.open(f"{of_job}/{fd}", os.O_PATH) for fd in os.listdir(of_job)]
+        above = [fd for fd in known if os.path.isdir(f"/proc/self/fd/{fd}") and os.fstat(fd).st_dev == device]
+        names = [name for fd in above for name in os.listdir(f"/proc/self/fd/{fd}")]
+        job.say("end")
+        assert job.wait() == 0
+        had.wait_until_gone()
+        left = [name for fd in above for name in names if os.path.isfile(f"/proc/self/fd/{fd}/{name}")]
+        content = os.pread(file, 100, 0)
+        for fd in (file, *known):
+            os.close(fd)
+        assert (left, content) == ([], CONTENT.encode())
+        assert not above or len(names) > 2, "sealed files are each by itself"
+
+
 def test_killing_the_command_leaves_its_children_served_and_in_the_end_nothing(served: FaultyRepository) -> None:
     """As natively: children of a killed process live on.  They still have their world."""
     with start(served) as job:
