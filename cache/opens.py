@@ -2,8 +2,8 @@
 
 Where a mount keeps no times of access the kernel still says that a file was opened, if it is asked before.  It is asked
 for one such event of each file (IN_ONESHOT): when half of the room is taken and others have been made after it, and
-again after each look that found one.  So who opens files pays once for each look at one, and in a job whose files all
-fit nobody is ever asked.
+again some time after each look that found one.  So who opens files pays once for each look at one, and in a job whose
+files all fit nobody is ever asked.
 
 Owns the watches.  Must not know what the files are for.
 """
@@ -28,17 +28,20 @@ _BATCH = 1024 * _EVENT.size
 #: The latest files, so many but at most this part of all, are not watched yet: who has asked for one opens it first,
 #: and that tells nothing.
 LATEST, PART = 16, 8
-#: Watches that are made at once.
-AT_ONCE = 64
+#: Watches that are made at once; and the part of those that a user may have (8192 in all, on older machines) that a job
+#: takes: others are the programs'.
+AT_ONCE, SHARE = 64, 8
+_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 
 
 class Opens:
     """Watches on memory files.  Safe from any number of threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: watches in all; None: a share of what the machine allows."""
         self._lock = threading.Lock()
-        self._queue = -1
-        #: Descriptors of what is not watched yet, by inode number, in the order of coming.
+        self._queue, self._most = -1, most
+        #: Descriptors of what is not watched, by inode number, in the order of coming.
         self._coming: dict[int, int] = {}
         #: The watches that wait, by inode number, and the reverse.
         self._waiting: dict[int, int] = {}
@@ -47,29 +50,29 @@ class Opens:
         self._opened: set[int] = set()
 
     def attend(self, file: MemoryFile, soon: bool) -> None:
-        """It is new; `soon`: watch what has come so far, since some may have to leave."""
+        """It is new; `soon`: watch what has come so far, since some may have to leave.
+
+        What came first is watched first.  Nothing is, where the kernel gives no watch (fs.inotify.max_user_instances,
+        max_user_watches); it may do so later.
+        """
         with self._lock:
             self._coming[file.inode] = file.fd
             all_known = len(self._coming) + len(self._waiting) + len(self._opened)
             ready = len(self._coming) - min(LATEST, all_known // PART)
             for inode in list(itertools.islice(self._coming, min(ready, AT_ONCE)) if soon and ready > 0 else ()):
-                self._watch(inode, self._coming.pop(inode))
+                if not self._watch(inode, self._coming[inode]):
+                    break
+                del self._coming[inode]
 
     def opened(self, file: MemoryFile) -> bool:
-        """Whether `file` was opened since this was last asked; it is watched from now on.
-
-        False of what was not watched, and of all where the kernel gives no watch (fs.inotify.max_user_watches and
-        max_user_instances).
-        """
+        """Whether `file` was opened since it was watched; False of what was not.  It then counts as one that is new."""
         with self._lock:
             self._read()
-            self._coming.pop(file.inode, None)
-            if file.inode in self._waiting:
+            if file.inode not in self._opened:
                 return False
-            opened = file.inode in self._opened
             self._opened.discard(file.inode)
-            self._watch(file.inode, file.fd)
-            return opened
+            self._coming[file.inode] = file.fd
+            return True
 
     def forget(self, file: MemoryFile) -> None:
         """It leaves: its watch goes with it.  Before its descriptor is closed, whose number is another's then."""
@@ -90,16 +93,20 @@ class Opens:
                 os.close(self._queue)
             self._queue = -1
 
-    def _watch(self, inode: int, fd: int) -> None:
-        """Nothing happens where that cannot be had."""
+    def _watch(self, inode: int, fd: int) -> bool:
+        """Whether that could be had."""
+        if self._most is None:
+            self._most = allowed() // SHARE
         if self._queue < 0:
             self._queue = _call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._queue < 0:
-            return
+        if self._queue < 0 or len(self._waiting) >= self._most:
+            return False
         watch = _call("inotify_add_watch", self._queue, f"/proc/self/fd/{fd}".encode(), IN_OPEN | IN_ONESHOT)
-        if watch >= 0:
-            self._watched[watch] = inode
-            self._waiting[inode] = watch
+        if watch < 0:
+            return False
+        self._watched[watch] = inode
+        self._waiting[inode] = watch
+        return True
 
     def _read(self) -> None:
         data = bytes(_BATCH)
@@ -122,6 +129,15 @@ class Opens:
             if self._waiting.get(inode) == watch:
                 del self._waiting[inode]
                 self._opened.add(inode)
+
+
+def allowed(place: str = _LIMIT) -> int:
+    """Watches that the user may have; none where nobody says."""
+    try:
+        with open(place, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
 
 
 def _call(name: str, *arguments: Any) -> int:

@@ -47,17 +47,21 @@ class PrivateMount:
         return fd
 
     def finish(self, fd: int, key: Hashable) -> MemoryFile:
-        """See Store.  Opened once more through the mount that cannot be written to, by which nobody gets more."""
+        """See Store.  What has a name has no writer: it would not be executed (ETXTBSY)."""
         try:
             os.fchmod(fd, 0o555)
             give_mark(fd, self._mark)
-            status = os.fstat(fd)
-            with self._lock:
-                self._remove(key)
-                kept = self._named(fd, key)
-                self._names[key] = status.st_ino
+            complete = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             os.close(fd)
+        try:
+            status = os.fstat(complete)
+            with self._lock:
+                self._remove(key)
+                kept = self._named(complete, key)
+                self._names[key] = status.st_ino
+        finally:
+            os.close(complete)
         return MemoryFile(key, kept, status.st_size, status.st_dev, status.st_ino)
 
     def withdraw(self, file: MemoryFile) -> None:
@@ -81,7 +85,7 @@ class PrivateMount:
         self._opens.close()
 
     def _named(self, fd: int, key: Hashable) -> int:
-        """Give the file its name; a descriptor of it that reads only."""
+        """Give the file its name; a descriptor of it through the mount that cannot be written to."""
         name = self._place.name_of(key)
         os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self._place.writable)
         try:

@@ -105,19 +105,32 @@ def k(number: int) -> str:
 # What is known of one file.
 
 
-def test_of_what_was_not_watched_nothing_is_known_and_it_is_watched_then(private: Kept) -> None:
+class Watched(Opens):
+    """All that is attended to is watched at once, and again after each look."""
+
+    def attend(self, file: MemoryFile, soon: bool = True) -> None:
+        super().attend(file, soon)
+        for inode in list(self._coming):
+            self._watch(inode, self._coming.pop(inode))
+
+    def opened(self, file: MemoryFile) -> bool:
+        found = super().opened(file)
+        self.attend(file)
+        return found
+
+
+def test_of_what_was_not_watched_nothing_is_known(private: Kept) -> None:
     file, known = private.make("1", b"x"), Opens()
+    known.attend(file, soon=False)
     private.use("1")
     assert not known.opened(file)
-    private.use("1")
-    assert known.opened(file)
     known.close()
 
 
 @pytest.mark.parametrize("times", [1, 2, 50])
 def test_that_it_was_opened_is_told_once(private: Kept, times: int) -> None:
-    file, known = private.make("1", b"x"), Opens()
-    known.opened(file)
+    file, known = private.make("1", b"x"), Watched()
+    known.attend(file)
     for _ in range(5):
         for _ in range(times):
             private.use("1")
@@ -137,8 +150,8 @@ def test_that_it_was_opened_is_told_once(private: Kept, times: int) -> None:
 )
 def test_a_use_by_another_process_is_seen(private: Kept, use: str) -> None:
     assert private.place is not None
-    file, known = private.make("1", Path("/bin/true").read_bytes()), Opens()
-    known.opened(file)
+    file, known = private.make("1", Path("/bin/true").read_bytes()), Watched()
+    known.attend(file)
     place = private.place.readable
     head = f"import os; place, name, file = {place}, {private.place.name_of('1')!r}, {file.fd};"
     subprocess.run([sys.executable, "-S", "-c", head + use], check=True, pass_fds=[place])
@@ -181,8 +194,9 @@ def test_what_came_while_there_was_room_is_watched_later_some_at_once(private: K
     known.close()
 
 
-def test_what_leaves_takes_all_that_is_known_of_it(private: Kept) -> None:
-    known = Opens()
+@pytest.mark.parametrize("kind", [Opens, Watched])
+def test_what_leaves_takes_all_that_is_known_of_it(private: Kept, kind: type[Opens]) -> None:
+    known = kind()
     for turn in range(50):
         for number in range(40):
             file = private.make(k(number), b"x")
@@ -200,13 +214,14 @@ def test_what_leaves_takes_all_that_is_known_of_it(private: Kept) -> None:
 
 
 def test_an_event_of_one_that_left_says_nothing_of_who_came_after(private: Kept) -> None:
-    known = Opens()
+    known = Watched()
     first = private.make("1", b"x")
-    known.opened(first)
+    known.attend(first)
     private.use("1")
     known.forget(first)
     private.remove(first)
     second = private.make("1", b"x")
+    known.attend(second)
     assert [known.opened(second) for _ in range(2)] == [False, False]
     known.close()
 
@@ -271,24 +286,45 @@ def test_where_leases_tell_nothing_opens_decide(private: Kept, monkeypatch: pyte
 
 def test_after_an_overflow_of_the_queue_all_count_as_opened(private: Kept) -> None:
     """Whose events were lost is not known.  2 events each: IN_OPEN, IN_IGNORED."""
-    count = int(EVENTS.read_text()) // 2 + 100
-    if count > 20_000:
-        pytest.skip(f"{EVENTS} is larger than needed here")
-    known = Opens()
+    events = int(EVENTS.read_text())
+    if events > 40_000:
+        pytest.skip(f"{EVENTS} is {events}: to fill it takes too long")
+    known = Watched()
     files = [private.make(k(number), b"") for number in range(30)]
-    for file in files:
-        known.opened(file)
-    for _ in range(count // 30 + 1):  # fill the queue by files that are watched again without anybody reading it
+    for _ in range(events // 2 // 30 + 1):  # nobody reads, and all are watched again
         for number, file in enumerate(files):
-            known._watch(file.inode, file.fd)
+            known.attend(file)
             private.use(k(number))
     for file in files:
-        known._watch(file.inode, file.fd)
+        known.attend(file)
     assert [known.opened(file) for file in files] == [True] * 30
     assert [known.opened(file) for file in files] == [False] * 30
     private.use(k(7))
     assert [known.opened(file) for file in files] == [number == 7 for number in range(30)]
     known.close()
+
+
+def test_no_more_than_a_share_of_the_watches_is_taken(private: Kept, calls: Counter[str]) -> None:
+    """The oldest have them; who leaves makes room for the next."""
+    known = Opens(most=10)
+    files = [private.make(k(number), b"x") for number in range(100)]
+    for file in files:
+        known.attend(file, soon=True)
+    assert calls["inotify_add_watch"] == 10
+    for file in files[:4]:
+        known.forget(file)
+    known.attend(private.make("new", b"x"), soon=True)
+    assert calls["inotify_add_watch"] == 14
+    assert list(known._waiting) == [file.inode for file in files[4:14]]
+    known.close()
+
+
+def test_the_share_is_of_what_the_machine_allows(tmp_path: Path) -> None:
+    limit = tmp_path / "limit"
+    assert opens.allowed(str(limit)) == 0
+    limit.write_text("8192\n")
+    assert opens.allowed(str(limit)) == 8192
+    assert opens.allowed() > 0
 
 
 # Who leaves.

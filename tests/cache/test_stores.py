@@ -234,23 +234,26 @@ def failing(monkeypatch: pytest.MonkeyPatch, call: str, after: int = 0) -> Itera
 
 @pytest.mark.parametrize("former", [False, True], ids=["new", "over a former one"])
 @pytest.mark.parametrize(
-    ("kept", "call"),
-    [("sealed", "fchmod"), ("sealed", "utime"), ("sealed", "open")]
-    + [("private", call) for call in ("fchmod", "utime", "link", "open")],
+    ("kept", "call", "after"),
+    [("sealed", call, 0) for call in ("fchmod", "utime", "open")]
+    + [
+        ("private", call, after) for call, after in [("fchmod", 0), ("utime", 0), ("open", 0), ("link", 0), ("open", 1)]
+    ],
     indirect=["kept"],
 )
 def test_a_finish_that_fails_leaves_nothing(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, call: str, former: bool
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, call: str, after: int, former: bool
 ) -> None:
+    """The former one keeps its name until it is the new one's turn to have it."""
     if former:
         kept.make("1", b"former")
     before = open_files()
     fd = kept.store.create("1", 7)
-    with failing(monkeypatch, call), pytest.raises(OSError, match="Cannot allocate memory"):
+    with failing(monkeypatch, call, after), pytest.raises(OSError, match="Cannot allocate memory"):
         kept.store.finish(fd, "1")
     assert open_files() == before
-    if kept.place is not None and call in ("link", "open"):
-        assert keys_in(kept.place) == []
+    if kept.place is not None:
+        assert keys_in(kept.place) == (["1"] if former and (call, after) not in [("link", 0), ("open", 1)] else [])
     kept.make("1", b"content")
     assert content_of(kept.open("1")) == b"content"
 
@@ -260,6 +263,24 @@ def test_a_create_that_fails_leaves_nothing(kept: Kept, monkeypatch: pytest.Monk
     with failing(monkeypatch, "ftruncate"), pytest.raises(OSError, match="Cannot allocate memory"):
         kept.store.create("1", 7)
     assert open_files() == before
+
+
+def test_what_has_a_name_can_be_executed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: nobody has it open for writing any more, which the kernel would refuse (ETXTBSY)."""
+    store, real = PrivateMount(place, MARK), os.link
+    ended: list[int] = []
+
+    def link(source: str, name: str, **more: Any) -> None:
+        real(source, name, **more)
+        run = subprocess.run([f"/proc/self/fd/{place.readable}/{name}"], pass_fds=[place.readable], check=False)
+        ended.append(run.returncode)
+
+    monkeypatch.setattr(os, "link", link)
+    content = Path("/bin/true").read_bytes()
+    fd = store.create("", len(content))
+    write_all(fd, content, 0)
+    os.close(store.finish(fd, "1").fd)
+    assert ended == [0]
 
 
 def test_there_is_no_name_before_it_is_finished(place: Place) -> None:
