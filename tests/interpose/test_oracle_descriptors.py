@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from tests.helpers import call_matrix
+from tests.helpers import call_matrix, descriptor_matrix
 from tests.helpers.oracle import HOST, MOUNT, NAME, Oracle, agree
 
 CASES = {
@@ -56,3 +56,12 @@ def test_a_pipe_stays_that_pipe_whatever_else_is_opened(oracle: Oracle, user: bo
     script += [f"257 i-100 s{MOUNT}/{name} i{os.O_DIRECTORY}" for name in DIRECTORIES]
     script += ["1 @w sx i1", f"r=257 i-100 s{MOUNT}/fifo i{os.O_NONBLOCK}", "0 @r b8 i8", "5 @w t"]
     agree(few, script, user=user, at_least=50)
+
+
+@pytest.mark.parametrize("what", descriptor_matrix.OPENED)
+def test_every_call_on_a_descriptor_gives_what_it_does_on_a_mount(oracle: Oracle, user: bool, what: str) -> None:
+    """Of a file that has left memory since it was opened, and comes again when it is opened by its names."""
+    away = [f"257 i-100 s{MOUNT}/{name} i0" for name in ("exec", "script", "dir/other")]
+    script = descriptor_matrix.uses(what)
+    script[3:3] = away
+    agree(oracle, script, user=user, at_least=2000, flags=("--cache-size", "1"))
