@@ -45,18 +45,20 @@ print("end")
 
 
 @functools.cache
+def listing() -> dict[str, tuple[str, int]]:
+    """SHA-256 and size of all regular files, from the real client."""
+    rows = [line.split("\t") for line in shared_path("data/test.hep.example/listing.tsv").read_text().splitlines()]
+    return {row[0]: (row[12], int(row[5])) for row in rows if row[1:2] == ["f"]}
+
+
+@functools.cache
 def files() -> dict[str, tuple[str, int]]:
-    """Small files with objects of their own: SHA-256 and size by path, from the real client."""
-    rows = [
-        line.split("\t")
-        for line in shared_path("data/test.hep.example/listing.tsv").read_text().splitlines()
-        if not line.startswith("#")
-    ]
-    fit = [row for row in rows if row[1] == "f" and SMALLEST <= int(row[5]) <= LARGEST]
-    of_their_own = {row[12]: row for row in reversed(fit)}
-    chosen = sorted((row[0], (row[12], int(row[5]))) for row in of_their_own.values())[:COUNT]
+    """Small ones of these, with objects of their own."""
+    fit = {name: (digest, size) for name, (digest, size) in listing().items() if SMALLEST <= size <= LARGEST}
+    of_their_own = {digest: name for name, (digest, _) in reversed(fit.items())}
+    chosen = sorted(of_their_own.values())[:COUNT]
     assert len(chosen) == COUNT
-    return dict(chosen)
+    return {name: fit[name] for name in chosen}
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: " ".join(way) or "as ever")
@@ -119,6 +121,26 @@ def test_what_is_opened_again_and_again_is_fetched_once(repository: FaultyReposi
     assert sum(asked[8:]) > 1.5 * len(others)
     cache = cache_of(launches)
     assert cache["made"] - cache["revived"] == sum(asked)
+
+
+def test_files_that_leave_for_want_of_a_descriptor_come_back_without_being_fetched(
+    repository: FaultyRepository,
+) -> None:
+    """Half of the descriptors that there are for files; whatever leaves in between, contents are right."""
+    listed = listing()
+    names = [name for name in listed if name.startswith("/data/many/")][:450]
+    launches = limited(repository, 1 << 30).inside("sh", "-c", 'ulimit -n 300 && exec "$@"', "sh")
+    program = (
+        "import hashlib\n"
+        "for turn in range(3):\n"
+        f"    for name in {names!r}: print(hashlib.sha256(open('{TOP}' + name, 'rb').read()).hexdigest())\n"
+    )
+    assert ended_well(launches.run(PYTHON, "-c", program)) == [listed[name][0] for name in names] * 3
+    cache = cache_of(launches)
+    assert cache["files_held"] < 300
+    assert cache["evicted"] > 450
+    assert cache["revived"] > 450
+    assert cache["made"] - cache["revived"] == len(names)
 
 
 def test_nothing_remains(repository: FaultyRepository) -> None:
