@@ -88,8 +88,10 @@ DIFFERENCES = (
     Difference("landlock_add_rule", "what is virtual stays in reach of a program that has no rule for it",
                "memory files are no files of the kernel's tree; confinement is for what the kernel serves"),
     Difference("fanotify_mark", "FAN_MARK_MOUNT and FAN_MARK_FILESYSTEM: EINVAL", "there is no mount to be watched"),
+    Difference("fanotify_mark", "FAN_REPORT_DFID_NAME of a file: the name of the memory file, and a handle that leads"
+               " nowhere", "it is in a directory of another kind"),
     Difference("inotify_add_watch fanotify_mark", "of a directory nothing is told of what is in it, or that it is read",
-               "its stand-in is empty; a file tells all, and nothing can change"),
+               "its stand-in is empty; a file tells all, nothing can change, and it stays in memory"),
     Difference("openat", "a lock of a file (flock, F_SETLK) is not met by other jobs of the machine",
                "each job has a memory file of its own"),
     Difference("chroot pivot_root", "into a virtual directory: EPERM and EINVAL for who may, too, and a sentence that"
@@ -109,6 +111,12 @@ DIFFERENCES = (
                "reading is not caught, and statx says it all"),
     Difference("readlink", "of `/proc/PID/map_files/...` by an ordinary user: the name of the memory file",
                "only who may open what is there (CAP_CHECKPOINT_RESTORE) can tell; `/proc/PID/maps` shows it"),
+    Difference("readlink", "of `/proc/PID/fd/N`: of several hard links the one that was opened first, or listed",
+               "they are one inode, and what is opened is one file"),
+    Difference("mmap", "what the kernel tells of mappings elsewhere than in `/proc` (perf, core dumps): the name of the"
+               " memory file", "[decision 30](decisions/0030-opened-files-lie-in-a-mount-of-their-own.md)"),
+    Difference("getdents64", "`/`, where the host has no `/cvmfs`, lists it in a call of its own, after all others",
+               "[decision 28](decisions/0028-the-root-lists-the-mount-point.md)"),
     Difference("getdents64", "the link count of `/`, where the host has no `/cvmfs`, does not count it in",
                "[decision 28](decisions/0028-the-root-lists-the-mount-point.md)"),
     Difference("openat", "O_CREAT by a host's link to a virtual file and a slash: ENOTDIR, not EISDIR",

@@ -70,3 +70,18 @@ def test_who_watches_a_file_is_not_told_that_it_leaves_memory(oracle: Oracle, us
     script = ["w=294 i2048", *use, f"254 @w s{MOUNT}/link i0xFFF", *use, *others, "0 @w b256 i256", *use]
     script += [*others, f"257 i-100 s{MOUNT}/file i0", "0 @w b256 i256"]
     agree(oracle, script, user=user, at_least=100, flags=("--cache-size", "1"))
+
+
+def test_there_is_no_mount_to_be_watched(oracle: Oracle, user: bool) -> None:
+    """Neither that of memory files, nor that of the host where what stands for directories is made."""
+    calls = [
+        f"301 @w i{1 | kind} i0x20 {which}"
+        for kind in (0x10, 0x100)
+        for which in ("@f i0", "@d i0", *(f"i-100 s{MOUNT}{name}" for name in ("/file", "/dir", "", "/fifo", "/link")))
+    ]
+    script = ["w=300 i0x202 i0", f"f=257 i-100 s{MOUNT}/file i0", f"d=257 i-100 s{MOUNT}/dir i0", *calls]
+    if user:
+        agree(oracle, script, user=True, at_least=17)
+        return
+    found = oracle.differences(script, user=False)
+    assert [each.splitlines() for each in found] == [[call, "    kernel:  0", "    hepwrap: EINVAL"] for call in calls]
