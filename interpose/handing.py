@@ -28,9 +28,12 @@ from hepwrap.vfs.index.layout import target_errno
 
 
 def give(world: World, question: Question) -> Answer:
-    """Open the stand-in of the inode at `question.base` with `question.flags` and send it; the socket stays open."""
+    """Open the stand-in of the inode at `question.base` with `question.flags` and send it; the socket stays open.
+
+    At 0: the directory of memory files.
+    """
     try:
-        held = world.hold(question.base)
+        held = world.hold(question.base) if question.base else world.hold_directory()
     except StaleHandle:  # the call is to be answered anew
         return target_errno(errno.ESTALE), None
     try:

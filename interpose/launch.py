@@ -122,9 +122,10 @@ def start_helper(build_server: Callable[[LaunchOptions], Server], keep: tuple[in
     occupy_standard_streams()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
+    spare = limits.spare_number()  # of what the command has and may have, our end of the line included
     if is_reaper():
         launcher = become_minimal_init()
-    spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server, keep))
+    spawn_helper(theirs, ours, lambda link: helper_main(link, launcher, build_server, keep, spare))
     theirs.close()
     return ours
 
@@ -231,7 +232,11 @@ def close_everything_but(keep: Iterable[int]) -> None:
 
 
 def helper_main(
-    link: socket.socket, launcher: int, build_server: Callable[[LaunchOptions], Server], keep: tuple[int, ...]
+    link: socket.socket,
+    launcher: int,
+    build_server: Callable[[LaunchOptions], Server],
+    keep: tuple[int, ...],
+    spare: int,
 ) -> None:
     """The helper: build, report, serve."""
     for number in signal.valid_signals() - NOT_IGNORED:  # whoever signals a whole job does not mean us
@@ -239,7 +244,6 @@ def helper_main(
             signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        spare = limits.spare_number()  # of what the command has and may have, before the helper changes its own
         close_everything_but((link.fileno(), *keep))
         options = LaunchOptions(window=limits.prepare(), number=spare)
         server = build_server(options)
@@ -303,9 +307,11 @@ def become(command: list[str], environment: Mapping[str, str], link: socket.sock
         start = message.split(b" ", 3)[3]
         base = _core.map_world(fds[0], window)
         if number >= 0:
-            limits.keep_as(fds[1], number)
+            with contextlib.suppress(OSError, ValueError):  # programs open by /proc where they have not got it
+                limits.keep_as(fds[1], number)
         for fd in fds:
-            os.close(fd)
+            if fd != number:
+                os.close(fd)
         _core.allow_tracer(helper)
         link.send(str(base).encode())
         receive(link)

@@ -90,7 +90,7 @@ def keep_as(fd: int, number: int) -> None:
     if soft != UNLIMITED and number >= soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number + 1, hard))
     try:
-        os.dup2(fd, number)
+        os.set_inheritable(os.dup2(fd, number), True)  # it may be that number already
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
+from hepwrap.cache.place import Place
 from hepwrap.cache.sealed import NAME_BYTES, write_all
 from hepwrap.errors import StaleHandle
 from hepwrap.interpose.home import Home
@@ -31,7 +32,8 @@ class World:
     """One launch's index and what fills it.
 
     `log` takes one line; `home` is the host as the launch found it (None: found now); `most_objects` says how many
-    descriptors stand-ins other than files may take; `warn` takes a sentence for the user (None: as `log`).
+    descriptors stand-ins other than files may take; `warn` takes a sentence for the user (None: as `log`); `place` is
+    where memory files have names.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class World:
         home: Home | None = None,
         most_objects: Callable[[], int] = lambda: 1024,
         warn: Callable[[str], None] | None = None,
+        place: Place | None = None,
     ) -> None:
         self.index, self.resolver, self.files, self.standins = index, resolver, files, standins
         self.book = Book(index, resolver)
@@ -59,6 +62,7 @@ class World:
         self._pipes: dict[int, int] = {}
         self._most_objects = most_objects
         self._warn, self._warned = warn or log, set[str]()
+        self._place = place
         self._lock = threading.Lock()
 
     def tell_once(self, about: str, sentence: str) -> None:
@@ -104,6 +108,12 @@ class World:
                 self._objects[at] = self._adopt(at, self.standins.make(mode, link))
             self._objects.move_to_end(at)
             return os.dup(self._objects[at])
+
+    def hold_directory(self) -> int:
+        """The directory of memory files, as programs have it; StaleHandle where there is none."""
+        if self._place is None:
+            raise StaleHandle("memory files have no names")
+        return os.dup(self._place.readable)
 
     def keep(self, at: int) -> int:
         """The server's own descriptor of the file of a repository; it and its number stay as long as the job lasts."""

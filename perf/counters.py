@@ -9,7 +9,10 @@ from hepwrap.errors import HepwrapError
 
 #: Which parts of the account are counted; times and sizes of memory are not.
 _COUNTED = ("tracer", "fetch", "cache", "answers", "questions")
-_NOT_COUNTED = ("fetch.seconds", "tracer.tasks", "cache.bytes_held", "cache.most_bytes_held", "cache.files_held")
+_NOT_COUNTED = (
+    "fetch.seconds", "tracer.tasks", "cache.bytes_held", "cache.most_bytes_held", "cache.files_held",
+    "cache.private_mount",
+)  # fmt: skip
 #: The three that stand beside times: stops of the tracer, questions to the server, objects fetched.
 STOPS, UPCALLS, FETCHES = "tracer.stops", "tracer.upcalls", "fetch.requests"
 

@@ -141,13 +141,15 @@ static void emit_action(struct code *code, enum action action, const struct grou
         RETURN(code, SECCOMP_RET_ALLOW);
         emit_action(code, CATCH, ground);
         return;
-    case HIDE: /* who looks through all numbers for what is open, or to have it closed by an exec */
-        if (ground->directory >= 0) {
-            LOAD_WORD(code, OFFSET(args[0]));
-            SKIP_UNLESS(code, BPF_JEQ, (uint32_t)ground->directory, 1);
-            RETURN(code, SECCOMP_RET_ERRNO | EBADF);
+    case HIDE: /* who looks through all numbers comes to this one; whether it is still ours only the runtime can tell */
+        if (ground->directory < 0) {
+            RETURN(code, SECCOMP_RET_ALLOW);
+            return;
         }
+        LOAD_WORD(code, OFFSET(args[0]));
+        SKIP_IF(code, BPF_JEQ, (uint32_t)ground->directory, 1);
         RETURN(code, SECCOMP_RET_ALLOW);
+        emit_action(code, CATCH, ground);
         return;
     case REQUEST: /* those of a file's attributes; all others are about other things */
         LOAD_WORD(code, OFFSET(args[1]));

@@ -67,6 +67,10 @@ static struct told in_namespaces(const char *options, uid_t user, gid_t group, b
     told.writable = open(PLACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     told.readable = open(AGAIN, O_PATH | O_DIRECTORY | O_CLOEXEC);
     told.result = told.writable < 0 || told.readable < 0 ? -errno : 0;
+    if (told.result) { /* they are in the table of who waits for us */
+        close(told.writable);
+        close(told.readable);
+    }
     return told;
 }
 

@@ -95,7 +95,7 @@ enum {
     PROT_READ = 1, PROT_WRITE = 2, FUTEX_WAIT = 0, F_GETFL = 3, FS_IOC_SETFLAGS = 0x40086602, FS_IOC_FSSETXATTR = 0x401c5820,
 };
 enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, S_IFLNK = 0120000, S_IFSOCK = 0140000, S_IFCHR = 0020000,
-       S_IFBLK = 0060000, S_IFIFO = 0010000, DT_LNK = 10 };
+       S_IFBLK = 0060000, S_IFIFO = 0010000, DT_REG = 8, DT_LNK = 10 };
 
 /* What openat2 is told (linux/openat2.h). */
 struct open_how {

@@ -1,7 +1,7 @@
 /* stat, statx, statfs from an inode of the index, straight into the caller's buffer. */
 #ifndef HEPWRAP_ATTRIBUTES_H
 #define HEPWRAP_ATTRIBUTES_H
-#include "where.h"
+#include "hidden.h"
 
 #define BLOCK_SIZE 4096
 
@@ -97,9 +97,15 @@ static inline void fill_statfs(struct kernel_statfs *st, const struct inode *ino
 static inline long stat_fd(struct kernel_stat *st)
 {
     long r = native();
-    const struct inode *inode = r < 0 ? 0 : standing_in(st->st_dev, st->st_ino, (u32)st->st_nlink, st->times[2]);
+    if (r < 0)
+        return r;
+    const struct inode *inode = standing_in(st->st_dev, st->st_ino, (u32)st->st_nlink, st->times[2]);
     if (inode)
         fill_stat(st, inode);
+    else if (is_files_directory(st->st_dev, st->st_mode))
+        return hidden_error();
+    else if (may_count_files(st->st_mode, (u64)st->st_size))
+        st->st_size -= (i64)uncounted();
     return r;
 }
 
@@ -110,6 +116,10 @@ static inline __attribute__((always_inline)) long statx_fd(struct kernel_statx *
         return r;
     u64 device = ((u64)(st->dev_major & 0xfff) << 8) | (st->dev_minor & 0xff) | ((u64)(st->dev_minor & ~0xffU) << 12) |
                  ((u64)(st->dev_major & ~0xfffU) << 32);
+    if (is_files_directory(device, st->mode))
+        return hidden_error();
+    if (may_count_files(st->mode, st->size))
+        st->size -= uncounted();
     if (!may_be_standin(index_of(), device, st->nlink))
         return r;
     const struct inode *inode = st->mask & STATX_MTIME

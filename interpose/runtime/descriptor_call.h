@@ -27,16 +27,32 @@ static __attribute__((noinline)) long landlock_rule(void)
 
 enum { LANDLOCK_RULE_PATH_BENEATH = 1, LANDLOCK_ACCESS_FS_EXECUTE = 1, LANDLOCK_ACCESS_FS_READ_FILE = 4 };
 
-/* Memory files lie in a file system of their own, beneath nothing that a ruleset could name: they get a rule, of the
- * rights that it is about. */
-static __attribute__((noinline)) long admit_files(void)
+/* A rule for the directory of memory files behind that descriptor, of the rights that the ruleset is about. */
+static __attribute__((noinline)) void admit(int fd)
 {
     const u32 rights[] = {LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE, LANDLOCK_ACCESS_FS_EXECUTE,
                           LANDLOCK_ACCESS_FS_READ_FILE};
-    for (u32 i = 0; index_of()->files_token && i < 3; i++) {
-        struct { u64 allowed; i32 parent; } beneath = {rights[i], (i32)index_of()->files_at};
+    for (u32 i = 0; i < 3; i++) {
+        struct { u64 allowed; i32 parent; } beneath = {rights[i], fd};
         if (raw4(NR_landlock_add_rule, f->a[0], LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != -EINVAL)
             break;
+    }
+}
+
+/* Memory files lie in a file system of their own, beneath nothing that a ruleset could name.  Who has lost the directory is
+ * handed it for that: a file can be handed over, but not be executed without a rule. */
+static __attribute__((noinline)) long admit_files(void)
+{
+    if (!index_of()->files_token)
+        return native();
+    if (has_files()) {
+        admit((int)index_of()->files_at);
+        return native();
+    }
+    f->flags = (i32)hand_over(0, REASON_GIVE | (u64)(O_PATH | O_DIRECTORY) << 32, O_CLOEXEC);
+    if (f->flags >= 0) {
+        admit(f->flags);
+        raw1(NR_close, f->flags);
     }
     return native();
 }
@@ -45,7 +61,7 @@ static __attribute__((noinline)) long admit_files(void)
 static __attribute__((noinline)) long spare_files(void)
 {
     u32 first = (u32)f->a[0], last = (u32)f->a[1], place = (u32)index_of()->files_at;
-    if (!index_of()->files_token || first > place || last < place)
+    if (first > place || last < place || !has_files())
         return native();
     u32 none = ~0U; /* flags are looked at even where there is nothing to be closed */
     long r = first < place ? raw3(NR_close_range, first, place - 1, f->a[2]) : raw3(NR_close_range, none, none, f->a[2]);

@@ -1,7 +1,7 @@
 /* Names and listings: readlink, getcwd, getdents, extended attributes. */
 #ifndef HEPWRAP_NAMES_H
 #define HEPWRAP_NAMES_H
-#include "where.h"
+#include "hidden.h"
 
 static inline long put_text(char *to, u64 size, const char *text, u64 length)
 {
@@ -48,6 +48,8 @@ static inline long show_link(long r)
     i32 size = (i32)f->a[row->buffer + 1];
     if (r <= 0 || to[0] != '/')
         return r;
+    if (r == 1 && leads_to_files(start_of(0), path_of(0)))
+        return -ENOENT; /* nothing is mounted on that */
     if (is_rooted() && starts_with(path_of(0), "/proc/"))
         r = show_moved_link(to, r, size);
     int suspect = r == size;
@@ -190,20 +192,6 @@ static __attribute__((noinline)) void tell_listed(void)
     upcall(0, 0, REASON_LISTED, &ticket);
 }
 
-/* Is that entry of a listing the directory in which programs open memory files, among what some task has open?  Only there
- * is the name of no inode. */
-static __attribute__((noinline)) int is_files_directory(const char *entry)
-{
-    char name[STANDIN_NAME];
-    u64 number = 0;
-    for (u32 i = 0; i < 8 && entry[i] >= '0' && entry[i] <= '9'; i++)
-        number = 10 * number + (u64)(entry[i] - '0');
-    if (number != index_of()->files_at)
-        return 0;
-    char *at = put_before(file_name(name, 0), "/", 1);
-    return raw3(NR_faccessat, f->a[0], put_number(at, (u32)number), 0) == 0;
-}
-
 static inline int is_old_listing(void)
 {
     return f->row->handler == DO_getdents;
@@ -221,7 +209,8 @@ static __attribute__((noinline)) long list_natively(void)
         for (u64 length; entry < end; entry += length) {
             length = *(const volatile unsigned short *)(entry + 16);
             const char *name = entry + (old ? 18 : 19);
-            if (entry[old ? length - 1 : 18] != DT_LNK || name[0] < '0' || name[0] > '9' || !is_files_directory(name))
+            int type = entry[old ? length - 1 : 18];
+            if ((type != DT_LNK && type != DT_REG) || !is_files_entry(name))
                 continue;
             copy(entry, entry + length, (u64)(end - entry) - length);
             end -= length;

@@ -20,7 +20,8 @@
 enum reason {
     REASON_ASK = 0,    /* the index does not know */
     REASON_STALE = 1,  /* what the index knew was wrong, or the stand-in could not be opened through /proc */
-    REASON_GIVE = 2,   /* open the stand-in of the inode in r12 and send it through the other end of the socket r13 */
+    REASON_GIVE = 2,   /* open the stand-in of the inode in r12 (0: the directory of memory files) and send it through the
+                           other end of the socket r13 */
     REASON_EXECUTE = 3, /* no question: the tracer makes the call of number rbx, with the arguments that stand in place, and
                            remembers what the program shall be called: r12, r13: offsets of AT_EXECFN and of the task's
                            name.  rbx = -1: it forgets them.  rax is the result of that call */

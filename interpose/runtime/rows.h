@@ -10,7 +10,7 @@ enum kind { KIND__, KIND_DIRFD, KIND_PATH, KIND_FD, KIND_FLAGS, KIND_MODE, KIND_
 
 enum handler {
     DO_nothing,
-    DO_pass, DO_enosys, DO_keep, DO_hide, DO_wander, DO_unshare, DO_clone, DO_rt_sigaction, DO_ptrace, DO_seccomp, /* never reach the runtime */
+    DO_pass, DO_enosys, DO_keep, DO_wander, DO_unshare, DO_clone, DO_rt_sigaction, DO_ptrace, DO_seccomp, /* never reach the runtime */
     DO_open, DO_openat2, DO_open_tree, DO_creat,
     DO_stat, DO_lstat, DO_fstat, DO_newfstatat, DO_statx,
     DO_access, DO_faccessat, DO_faccessat2,
@@ -18,7 +18,7 @@ enum handler {
     DO_getdents, DO_getdents64, DO_getcwd, DO_chdir, DO_fchdir, DO_statfs, DO_fstatfs,
     DO_getxattr, DO_lgetxattr, DO_fgetxattr, DO_listxattr, DO_llistxattr, DO_flistxattr, DO_getxattrat, DO_listxattrat,
     DO_execve, DO_execveat,
-    DO_entry, DO_write1, DO_write2, DO_fwrite, DO_standin, DO_refused, DO_mounts, DO_landlock, DO_admit, DO_spare, DO_address,
+    DO_entry, DO_write1, DO_write2, DO_fwrite, DO_standin, DO_refused, DO_mounts, DO_landlock, DO_admit, DO_spare, DO_hide, DO_address,
     HANDLER_COUNT
 };
 

@@ -44,6 +44,8 @@ long hepwrap_main(u32 place)
         return admit_files();
     case DO_spare:
         return spare_files();
+    case DO_hide:
+        return hide_files();
     case DO_write2:
         return two_path_call();
     case DO_mounts:

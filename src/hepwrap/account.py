@@ -38,7 +38,8 @@ def as_text(account: Mapping[str, Mapping[str, float]]) -> str:
         f"{fetch['seconds']:.2f} s of waiting; {fetch['retries']:.0f} retries, {fetch['failovers']:.0f} failovers, "
         f"{fetch['corrupt']:.0f} corrupt, {fetch['failures']:.0f} failed",
         f"memory: {cache['files_held']:.0f} files, {size_text(cache['bytes_held'])} held, "
-        f"{size_text(cache['most_bytes_held'])} at most, {cache['evicted']:.0f} evicted; "
+        f"{size_text(cache['most_bytes_held'])} at most, {cache['evicted']:.0f} evicted, "
+        f"{'in a mount of their own' if cache['private_mount'] else 'sealed'}; "
         f"index {size_text(account['index']['bytes'])}",
     ]
     return "".join(f"hepwrap: {line}\n" for line in lines)

@@ -6,6 +6,7 @@ Owns the wiring of a launch; `assemble` owns that of repositories.  Everything h
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -128,12 +129,23 @@ def make_place(number: int) -> Place | None:
     """Where opened files lie: in a file system of our own where the machine lets us have one, and programs have a
     `number` to spare for its directory; None: sealed, without names."""
     from hepwrap.cache.place import Place
+
+    if number >= 0:
+        with contextlib.suppress(OSError):
+            return Place(*mount_privately())
+    return None
+
+
+def mount_privately() -> tuple[int, int]:
+    """The directory of a new file system of our own, and the same where it cannot be written to.  Raises OSError."""
     from hepwrap.interpose import _core
 
-    for options in MOUNTED if number >= 0 else ():
-        with contextlib.suppress(OSError):
-            return Place(*_core.private_mount(options))
-    return None
+    try:
+        return _core.private_mount(MOUNTED[0])
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a kernel without such pages; else it is the mount itself
+            raise
+    return _core.private_mount(MOUNTED[1])
 
 
 def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[str], None], started: float) -> World:
@@ -157,6 +169,7 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[
         home=ground.home,
         most_objects=descriptors.reserved_for_objects,
         warn=warn,
+        place=ground.place,
     )
     facts.world = world
     world.launch_attribute = nested.ATTRIBUTE.encode(), nested.about(settings)
@@ -252,7 +265,7 @@ def collect(server: Server, table: MountTable) -> dict[str, Mapping[str, float]]
         "questions": dict(tally.by_call),
         "answers": {"failures": tally.failures},
         "fetch": {**dict.fromkeys(empty, 0), **fetch},
-        "cache": as_mapping(files),
+        "cache": {**as_mapping(files), "private_mount": int(server.ground.place is not None)},
         "index": {"bytes": index.used, "names": index.names},
         "revisions": {
             mount.name.decode(): mount.repository.revision for mount in table.mounted() if mount.repository is not None

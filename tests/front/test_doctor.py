@@ -11,8 +11,10 @@ import pytest
 
 from hepwrap.cli import doctor, doctor_machine
 from hepwrap.cli.doctor_machine import FAIL, OK, WARN, Finding, Machine
+from hepwrap.interpose.limits import FEW
 from tests.helpers.front import Cli, FakeMachine
 from tests.helpers.repositories import ServedRepository
+from tests.helpers.unprivileged import Unprivileged
 
 
 def machine_with(root: Path, release: str = "6.1.0", processor: str = "x86_64", **limits: int) -> Machine:
@@ -78,6 +80,47 @@ def test_memory_files_that_cannot_be_executed_are_told(tmp_path: Path) -> None:
     assert states(doctor_machine.memory_files(machine_with(tmp_path))) == [(OK, "memory files")]
     proc(tmp_path, "proc/sys/vm/memfd_noexec", "2\n")
     assert states(doctor_machine.memory_files(machine_with(tmp_path))) == [(FAIL, "memory files")]
+
+
+@pytest.mark.parametrize(("settings", "told"), [
+    ({}, "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"),
+    ({"user/max_user_namespaces": "0"}, "user.max_user_namespaces=0"),
+    ({"user/max_user_namespaces": "96365", "kernel/unprivileged_userns_clone": "0"},
+     "kernel.unprivileged_userns_clone=0"),
+    ({"kernel/unprivileged_userns_clone": "1", "kernel/apparmor_restrict_unprivileged_userns": "1"},
+     "kernel.apparmor_restrict_unprivileged_userns=1"),
+])  # fmt: skip
+def test_what_keeps_opened_files_from_a_mount_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, str], told: str
+) -> None:
+    for name, value in settings.items():
+        proc(tmp_path, f"proc/sys/{name}", f"{value}\n")
+    machine = machine_with(tmp_path)
+    monkeypatch.setattr(doctor_machine, "try_private_mount", lambda: "")
+    assert states(doctor_machine.opened_files(machine)) == [(OK, "opened files")]
+    monkeypatch.setattr(doctor_machine, "try_private_mount", lambda: "No space left on device")
+    (finding,) = doctor_machine.opened_files(machine)
+    assert (finding.state, finding.found) == (WARN, "sealed (No space left on device)")
+    assert finding.advice == f"opening takes twice as long; user namespaces are not allowed here: {told}"
+    (finding,) = doctor_machine.opened_files(machine_with(tmp_path, RLIMIT_NOFILE=FEW))
+    assert (finding.state, finding.found) == (WARN, "sealed (`ulimit -Hn` is 256)")
+    monkeypatch.setattr(doctor_machine, "try_private_mount", lambda: "")
+    assert states(doctor_machine.opened_files(machine_with(tmp_path, RLIMIT_NOFILE=FEW + 1)))[0][0] == OK
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take user namespaces away")
+def test_the_kernel_says_why_there_is_no_mount(unprivileged: Unprivileged) -> None:
+    def line(**possible: bool) -> str:
+        done = unprivileged.run([*unprivileged.hepwrap_command, "doctor", "--offline"], **possible)  # type: ignore[arg-type]
+        return next(line for line in done.stdout.splitlines() if "opened files" in line)
+
+    if unprivileged.run(["unshare", "--user", "true"]).returncode:
+        pytest.skip("this machine lets ordinary users make no user namespaces")
+    assert line() == "ok    opened files     in a file system of the launch's own"
+    assert line(user_namespaces=False) == (
+        "warn  opened files     sealed (No space left on device); opening takes twice as long; "
+        "user namespaces are not allowed here: user.max_user_namespaces=0"
+    )
 
 
 @pytest.mark.parametrize(("limits", "what"), [

@@ -52,7 +52,7 @@ WORDS = {
     "landlock": "a rule about it is accepted",
     "admit": "memory files get a rule before the rules are put in force",
     "spare": "not closed is the directory that memory files are opened in",
-    "hide": "of that directory: EBADF; else not caught, the kernel's",
+    "hide": "of that directory: EBADF; of other descriptors not caught, the kernel's",
     "enosys": "ENOSYS, for every path",
     "tracer": "looked at for the engine's own sake",
     "wander": "the kernel's; the engine notes that names may mean other things from now on",
@@ -85,6 +85,14 @@ DIFFERENCES = (
     Difference("openat", "a file that is open elsewhere cannot be leased for writing (F_SETLEASE): EAGAIN",
                "the helper has it open; F_GET_SEALS shows seals"),
     Difference("openat", "devices are there, and cannot be opened: EACCES", "as on a mount with nodev"),
+    Difference("fcntl close_range", "one descriptor more is there than was opened, at 1024 or below the hard limit:"
+               " `close` and `dup` find it, F_DUPFD goes past it, and where the limit lets programs have that number"
+               " they can open one less", "opened files are opened in it"
+               " ([decision 30](decisions/0030-opened-files-lie-in-a-mount-of-their-own.md)), but with `--sealed`;"
+               " to catch `close` and `dup` costs each 60 ns"),
+    Difference("fchdir openat fstatfs lstat", "the same by its number, as a directory, and by its name in"
+               " `/proc/self/fd`; `FDSize` in `/proc/self/status` is larger", "only who knows the number can tell: who"
+               " lists, counts or asks (fcntl, fstat, stat, readlink, poll) is not told of it"),
     Difference("landlock_add_rule", "what is virtual stays in reach of a program that has no rule for it",
                "memory files are no files of the kernel's tree; confinement is for what the kernel serves"),
     Difference("fanotify_mark", "FAN_MARK_MOUNT and FAN_MARK_FILESYSTEM: EINVAL", "there is no mount to be watched"),

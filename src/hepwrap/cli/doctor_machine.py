@@ -21,6 +21,14 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 _OLDEST_KERNEL, _GOOD_KERNEL = (4, 14), (5, 9)
 _CAP_SYS_PTRACE = 19
 _FEW_DESCRIPTORS = 1024
+#: With so few a launch has no number for the directory of opened files (FEW of hepwrap.interpose.limits).
+_NUMBERS_TO_SPARE = 256
+#: Settings by which machines forbid user namespaces, where they have them (sysctl(8)): the values that do.
+_NO_NAMESPACES = {
+    "user.max_user_namespaces": "0",
+    "kernel.unprivileged_userns_clone": "0",
+    "kernel.apparmor_restrict_unprivileged_userns": "1",
+}
 _LITTLE_ADDRESS_SPACE = 4 << 30
 _LIBRARIES = ("requests", "cryptography", "psutil")
 _ENGINE = ("hepwrap.interpose._core", "hepwrap.vfs.index._index")
@@ -148,6 +156,41 @@ def memory_files(machine: Machine) -> Iterator[Finding]:
         yield Finding(OK, "memory files", "can be made and sealed")
 
 
+def opened_files(machine: Machine) -> Iterator[Finding]:
+    """Where opened files will lie: sealed they are as right, and slower to open."""
+    hard = machine.limit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard <= _NUMBERS_TO_SPARE:
+        reason, advice = f"`ulimit -Hn` is {hard}", "raise it"
+    else:
+        reason, advice = try_private_mount(), namespaces_wanted(machine)
+    if reason:
+        yield Finding(WARN, "opened files", f"sealed ({reason})", f"opening takes twice as long; {advice}")
+    else:
+        yield Finding(OK, "opened files", "in a file system of the launch's own")
+
+
+def namespaces_wanted(machine: Machine) -> str:
+    """What to ask for, by the settings that are in the way here."""
+    values = {name: machine.read(f"/proc/sys/{name.replace('.', '/')}") for name in _NO_NAMESPACES}
+    found = [f"{name}={value}" for name, value in values.items() if value == _NO_NAMESPACES[name]]
+    return f"user namespaces are not allowed here: {', '.join(found or _NO_NAMESPACES)}"
+
+
+def try_private_mount() -> str:
+    """ "" where a file system of our own can be mounted, else why not."""
+    from hepwrap import job
+
+    try:
+        descriptors = job.mount_privately()
+    except ImportError:
+        return "there is no engine"
+    except OSError as error:
+        return error.strerror or str(error)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return ""
+
+
 def limits(machine: Machine) -> Iterator[Finding]:
     """Limits of this user and job."""
     hard = machine.limit(resource.RLIMIT_NOFILE)[1]
@@ -220,6 +263,7 @@ CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
     ptrace,
     tracing,
     memory_files,
+    opened_files,
     limits,
     shared_memory,
     python,
