@@ -84,6 +84,14 @@ def test_one_miss_steps_over_a_bounded_number_of_files_in_use() -> None:
     assert len(looks) == MOST_SPARED + 1
 
 
+def test_as_many_in_use_are_stepped_over_again_for_each_that_leaves() -> None:
+    """Else the second to leave would be whoever comes, busy or not."""
+    keys = [f"{number:04}" for number in range(500)]
+    idle = {keys[number] for number in range(60, 500, MOST_SPARED)}
+    leaving = with_files(*keys, size=1).shrink(Allowed(495, 1000), lambda key: Use(0, key not in idle))
+    assert leaving == sorted(idle)[:5]
+
+
 def test_only_as_many_are_looked_at_as_must_leave() -> None:
     looks: list[str] = []
 
