@@ -1,12 +1,14 @@
 /*
  * Confines itself by Landlock in every way of those that concern reading and executing, LAYERS times, with rules that
- * allow all of TOP and of the system, and then reads and executes what is in TOP; `lost`: with nothing above 2 open.
- * usage: confines_runs LAYERS kept|lost TOP FILE PROGRAM...
+ * allow all of TOP and of the system, and then reads and executes what is in TOP, and reads what no rule allows; `lost`:
+ * with nothing above 2 open; `replaced`: with a directory that no rule allows under many numbers.
+ * usage: confines_runs LAYERS kept|lost|replaced TOP FILE PROGRAM...
  */
 #include "guest.h"
 
 #include <linux/landlock.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static const uint64_t rights[] = {LANDLOCK_ACCESS_FS_EXECUTE, LANDLOCK_ACCESS_FS_READ_FILE, LANDLOCK_ACCESS_FS_READ_DIR,
@@ -34,6 +36,7 @@ static void look(const char *top, char **names)
 	snprintf(path, sizeof path, "%s/%s", top, names[0]);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	report_success("  open", fd);
+	report_success("  open what is no rule's", open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC));
 	printf("  hash %016llx\n", (unsigned long long)hash_descriptor(fd, &size));
 	close(fd);
 	for (char **name = names + 1; *name; name++) {
@@ -79,6 +82,7 @@ static void flags_and_descriptors(char **words)
 			const int fds[] = {rules, -1, open("/etc/passwd", O_RDONLY), open(words[3], O_PATH), 999};
 			printf("restrict %u of kind %d\n", flags[i], kind);
 			report("restrict", syscall(SYS_landlock_restrict_self, fds[kind], flags[i]));
+			words[5] = NULL;
 			look(words[3], words + 4);
 			fflush(stdout);
 			_exit(0);
@@ -87,7 +91,14 @@ static void flags_and_descriptors(char **words)
 
 int main(int count, char **words)
 {
-	need_arguments(count, 5, "confines_runs LAYERS kept|lost TOP FILE PROGRAM...");
+	need_arguments(count, 5, "confines_runs LAYERS kept|lost|replaced TOP FILE PROGRAM...");
+	struct rlimit limit;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	int other = open("/sys", O_PATH);
+	for (int fd = 1000; !strcmp(words[2], "replaced") && fd < 1100; fd++)
+		dup3(other, fd, O_CLOEXEC);
 	for (int fd = 3; !strcmp(words[2], "lost") && fd < 5000; fd++)
 		close(fd);
 	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 0) {

@@ -111,10 +111,10 @@ def test_nothing_that_tells_what_is_open_tells_of_it(pair: Pair, guests: Guests,
         assert counts == [soft - 3, soft - 4], found
 
 
-@pytest.mark.parametrize("limits", ["64:2048", "1024:4096", "1024:1024", "2000:2000", "512:512"])
+@pytest.mark.parametrize("limits", ["64:2048", "1024:4096", "1024:1024", "2000:2000"])
 def test_what_is_put_in_its_place_is_what_it_is(pair: Pair, guests: Guests, desk: Path, limits: str) -> None:
     number = min(NUMBER, int(limits.partition(":")[2]) - 1)
-    for name in range(3000):
+    for name in range(300):
         (desk / f"{name}").touch()
     words = [str(guests.path("replaces_descriptor")), f"{number}", "{top}/file", str(desk)]
     native, found = differing(limited(pair, limits), *words)
@@ -130,8 +130,9 @@ def test_ranges_are_closed_around_it(pair: Pair, guests: Guests, limits: str) ->
     assert found == []
 
 
-@pytest.mark.parametrize("how", ["kept", "lost"])
-@pytest.mark.parametrize("layers", ["1", "2", "3"])
+@pytest.mark.parametrize(
+    ("layers", "how"), [("1", "kept"), ("3", "kept"), ("1", "lost"), ("3", "lost"), ("1", "replaced")]
+)
 def test_who_is_confined_to_the_repository_reads_and_executes_it(
     pair: Pair, guests: Guests, layers: str, how: str
 ) -> None:
@@ -140,7 +141,8 @@ def test_who_is_confined_to_the_repository_reads_and_executes_it(
     native, found = differing(pair, *words)
     if native.startswith("landlock: -1"):
         pytest.skip("this kernel has no Landlock")
-    assert native.count("number 42") > 40
+    assert native.count("number 42") == 32
+    assert "what is no rule's: -1 EACCES" in native
     assert found == []
 
 
