@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import needs
 from tests.helpers.fixtures import publishes
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PYTHON, Launches
@@ -183,6 +184,8 @@ def test_warm_files_are_opened_without_a_question_wherever_one_is(
 ) -> None:
     """Also where nothing leads to /proc/<server>/fd: by the directory, which comes through every exec and fork."""
     before = SANDBOXES[sandbox]
+    if sandbox == "bubble":
+        needs.program("bwrap", "bubblewrap")
     if before and pair.launcher.native(*before, "true").returncode:
         pytest.skip(f"this machine does not let us: {before[0]}")
     cost = warm(pair, *before, str(guests.path("reads_again")), how, "{rounds}", *FILES)
