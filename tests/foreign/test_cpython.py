@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from tests.helpers.fixtures import publishes
 from tests.helpers.launches import Launches
 from tests.helpers.publishing import Published
 from tests.helpers.two_worlds import TwoWorlds
+from tests.helpers.unprivileged import UID
 
 pytestmark = pytest.mark.timeout(3 * cpython_tests.PATIENCE)
 
@@ -24,6 +29,17 @@ LONG = (
     "test_subprocess", "test_signal", "test_threading", "test_venv", "test_multiprocessing_fork", "test_socket",
     "test_compileall",
 )  # fmt: skip
+
+
+@pytest.fixture
+def desk() -> Iterator[Path]:
+    """Where they work: of a short name, whatever TMPDIR is.  The name of a socket has 107 bytes at most, theirs have
+    their process numbers in them, and where that makes one too long they skip."""
+    place = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
+    if os.geteuid() == 0:
+        os.chown(place, UID, UID)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
 
 
 cpython = publishes("cpython.hep.example", cpython_tests.build)
