@@ -5,7 +5,6 @@ Owns that way and nothing of what is held besides.  Must not know limits of the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
@@ -14,7 +13,7 @@ from hepwrap.cache import sealed
 from hepwrap.cache.objects import Objects
 from hepwrap.cache.parts import Part
 from hepwrap.cache.sealed import MemoryFile
-from hepwrap.cache.stores import Store
+from hepwrap.cache.stores import Store, closed_on_failure
 from hepwrap.errors import FetchFailed
 from hepwrap.fetchers.fetcher import Fetcher
 from hepwrap.records import dataclass, replace
@@ -66,14 +65,11 @@ class Maker:
         Raises OSError where the kernel lacks something, and what Objects or the writer raise.
         """
         fd = self._store.create(recipe.name, recipe.size)
-        try:
+        with closed_on_failure(fd):
             if isinstance(recipe, Writing):
                 recipe.write(fd)
             else:
                 self._filler.run(recipe.parts, partial(self._write, fd, recipe))
-        except BaseException:
-            os.close(fd)
-            raise
         return self._store.finish(fd, recipe.key)
 
     def _write(self, fd: int, recipe: Recipe, part: Part) -> None:

@@ -16,7 +16,7 @@ from hepwrap.cache.eviction import Use
 from hepwrap.cache.opens import Opens
 from hepwrap.cache.place import Place
 from hepwrap.cache.sealed import MemoryFile, is_open_elsewhere
-from hepwrap.cache.stores import give_mark
+from hepwrap.cache.stores import closed_on_failure, give_mark
 
 
 class PrivateMount:
@@ -39,11 +39,8 @@ class PrivateMount:
         """See Store: it has no name before it is finished, so nothing is left where that fails."""
         del name
         fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=self._place.writable)
-        try:
+        with closed_on_failure(fd):
             os.ftruncate(fd, size)
-        except BaseException:
-            os.close(fd)
-            raise
         return fd
 
     def finish(self, fd: int, key: Hashable) -> MemoryFile:

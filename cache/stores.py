@@ -5,8 +5,9 @@ Owns what a store is, and the one that every machine has.  Must not know keys or
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Protocol
 
 from hepwrap.cache import huge, sealed
@@ -61,22 +62,16 @@ class SealedStore:
     def create(self, name: str, size: int) -> int:
         """See Store."""
         fd = sealed.create(name)
-        try:
+        with closed_on_failure(fd):
             os.ftruncate(fd, size)
             huge.ask(fd, size)
-        except BaseException:
-            os.close(fd)
-            raise
         return fd
 
     def finish(self, fd: int, key: Hashable) -> MemoryFile:
         """See Store."""
-        try:
+        with closed_on_failure(fd):
             if self._mark is not None:
                 give_mark(fd, self._mark)
-        except BaseException:
-            os.close(fd)
-            raise
         return sealed.seal(fd, key)
 
     def key_of(self, name: bytes) -> str | None:
@@ -97,6 +92,16 @@ class SealedStore:
 
     def close(self) -> None:
         """See Store: nothing is."""
+
+
+@contextlib.contextmanager
+def closed_on_failure(fd: int) -> Iterator[None]:
+    """Close the descriptor of a file that could not be made."""
+    try:
+        yield
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def give_mark(fd: int, mark: int) -> None:

@@ -89,7 +89,7 @@ DIFFERENCES = (
                " `close` and `dup` find it, F_DUPFD goes past it, and where the limit lets programs have that number"
                " they can open one less", "opened files are opened in it"
                " ([decision 30](decisions/0030-opened-files-lie-in-a-mount-of-their-own.md)), but with `--sealed`;"
-               " to catch `close` and `dup` costs each 60 ns"),
+               " to catch `close` and `dup` costs each 40 ns"),
     Difference("fchdir openat fstatfs lstat", "the same by its number, as a directory, and by its name in"
                " `/proc/self/fd`; `FDSize` in `/proc/self/status` is larger", "only who knows the number can tell: who"
                " lists, counts or asks (fcntl, fstat, stat, readlink, poll) is not told of it"),

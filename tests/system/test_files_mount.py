@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.filters import INSTALL
 from tests.helpers.fixtures import publishes
 from tests.helpers.jobs import Job, marked, status_of
 from tests.helpers.launches import PYTHON, Launches
@@ -24,7 +25,8 @@ TOP = "/cvmfs/mounts.hep.example"
 AS_USER = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
 #: Becomes a command for which calls are refused, or its end: NUMBER,ACTION,FLAGS,ARGUMENT: where that argument has
 #: any of these bits; FLAGS 0: always.
-FILTER = """
+FILTER = (
+    """
 import ctypes, os, struct, sys
 tests = [(0x20, 0, 0, 0)]
 for rule in sys.argv[1].split():
@@ -35,13 +37,10 @@ for rule in sys.argv[1].split():
     else:
         tests += [(0x15, 0, 1, number), (6, 0, 0, action)]
 tests.append((6, 0, 0, 0x7fff0000))
-code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *test) for test in tests))
-libc = ctypes.CDLL(None)
-libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-program = struct.pack("HxxxxxxQ", len(tests), ctypes.addressof(code))
-assert libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP
-os.execvp(sys.argv[2], sys.argv[2:])
 """
+    + INSTALL
+    + "os.execvp(sys.argv[2], sys.argv[2:])\n"
+)
 CLONE, MOUNT, PRLIMIT = 56, 165, 302
 REFUSE, KILL = 0x50000, 0x80000000
 CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x00020000

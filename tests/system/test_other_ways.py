@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from tests.helpers.filters import INSTALL
 from tests.helpers.guests import Guests
 from tests.helpers.launches import PYTHON
 from tests.helpers.programs import Pair, fill
@@ -25,17 +26,15 @@ def test_calls_of_another_kind_are_not_there(work: Pair, guests: Guests) -> None
 
 
 #: Becomes a command for which the calls from 470 on, Linux 6.19's and later ones, are there, and say EXDEV.
-NEWER = """
+NEWER = (
+    """
 import ctypes, errno, os, struct, sys
 refuse, allow = (6, 0, 0, 0x50000 | errno.EXDEV), (6, 0, 0, 0x7fff0000)
 tests = [(0x20, 0, 0, 0), (0x35, 0, 2, 470), (0x25, 1, 0, 1000), refuse, allow]
-code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *test) for test in tests))
-libc = ctypes.CDLL(None)
-libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-program = struct.pack("HxxxxxxQ", len(tests), ctypes.addressof(code))
-assert libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP
-os.execvp(sys.argv[1], sys.argv[1:])
 """
+    + INSTALL
+    + "os.execvp(sys.argv[1], sys.argv[1:])\n"
+)
 LATEST = "import ctypes; libc = ctypes.CDLL(None, use_errno=True); print(libc.syscall(470, 0), ctypes.get_errno())"
 
 
