@@ -32,10 +32,10 @@ class Place:
         """What the file of `key` is called there (`file_name` of runtime/standin.h makes the same of an inode)."""
         return f"{self.token}-{key}"
 
-    def key_of(self, shown: bytes) -> str | None:
-        """The key, as text, of the file that /proc shows as that; None: it is no name of ours, or of no key."""
+    def key_of(self, shown: bytes) -> int | None:
+        """The key of the file that /proc shows as that; None: it is no name of ours, or of no key that is a number."""
         head, _, key = shown.decode("ascii", "replace").partition("-")
-        return key if head == "/" + self.token and key.isdigit() and key != "0" else None
+        return int(key) if head == "/" + self.token and key.isdecimal() and key != "0" else None
 
     def clear(self) -> None:
         """Take all names away: who is outside of the job and has one file open keeps that, and not the others too."""

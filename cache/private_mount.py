@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from hepwrap.cache.eviction import Use
 from hepwrap.cache.opens import Opens
@@ -30,10 +30,6 @@ class PrivateMount:
         self._lock = threading.Lock()
         self._opens = Opens()
         self._leases_tell = leases_tell(place)
-
-    def key_of(self, name: bytes) -> str | None:
-        """See Store."""
-        return self._place.key_of(name)
 
     def create(self, name: str, size: int) -> int:
         """See Store: it has no name before it is finished, so nothing is left where that fails."""
@@ -76,6 +72,20 @@ class PrivateMount:
         """See Store.  When it was last used is not known, only whether since the last look."""
         del now
         return Use(0, self._opens.opened(file) or (self._leases_tell and is_open_elsewhere(file)))
+
+    def shown_as(self, key: Hashable, name: str) -> bytes:
+        """See Store."""
+        del name
+        return b"/" + os.fsencode(self._place.name_of(key))
+
+    def name_shown(self, shown: bytes, name_of: Callable[[int], bytes]) -> bytes | None:
+        """See Store."""
+        key = self._place.key_of(shown)
+        return None if key is None else name_of(key)
+
+    def directory(self) -> int | None:
+        """See Store."""
+        return self._place.readable
 
     def close(self) -> None:
         """See Store.  The place belongs to who made it."""

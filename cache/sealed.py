@@ -20,6 +20,8 @@ F_SETSIG = 10
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 #: memfd_create(2): names are at most 249 bytes; they only show in /proc.
 NAME_BYTES = 249
+#: What their names begin with in /proc.
+MEMORY = b"/memfd:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class MemoryFile:
 
 def create(name: str) -> int:
     """An empty memory file, writable through the descriptor returned and no other.  Raises OSError."""
-    text = os.fsencode(name).replace(b"\0", b"?")[:NAME_BYTES]
+    text = _fitting(name)
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
         fd = os.memfd_create(os.fsdecode(text), flags | MFD_EXEC)
@@ -48,6 +50,20 @@ def create(name: str) -> int:
             raise
         fd = os.memfd_create(os.fsdecode(text), flags)
     return fd
+
+
+def shown_as(name: str) -> bytes:
+    """What /proc calls a file that was created by that name."""
+    return MEMORY + _fitting(name)
+
+
+def name_shown(shown: bytes) -> bytes | None:
+    """The name that a file was created by which /proc shows so, as far as it fits; None: it is no memory file."""
+    return shown[len(MEMORY) :] if shown.startswith(MEMORY) else None
+
+
+def _fitting(name: str) -> bytes:
+    return os.fsencode(name).replace(b"\0", b"?")[:NAME_BYTES]
 
 
 def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:

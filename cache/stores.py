@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Protocol
 
 from hepwrap.cache import huge, sealed
@@ -29,10 +29,6 @@ class Store(Protocol):
         """
         ...
 
-    def key_of(self, name: bytes) -> str | None:
-        """The key, as text, of the file that /proc shows as `name`; None where names do not tell."""
-        ...
-
     def withdraw(self, file: MemoryFile) -> None:
         """Nobody shall open it any more, who has not; its descriptor is closed next.  Raises OSError."""
         ...
@@ -43,6 +39,18 @@ class Store(Protocol):
 
     def look(self, file: MemoryFile, now: int) -> Use:
         """Its last use, as far as it can be seen; `now`: the time, nanoseconds of the real-time clock."""
+        ...
+
+    def shown_as(self, key: Hashable, name: str) -> bytes:
+        """What /proc calls the file of `key` that was created as `name`, while it has not left."""
+        ...
+
+    def name_shown(self, shown: bytes, name_of: Callable[[int], bytes]) -> bytes | None:
+        """The name behind what /proc shows, which may be cut off; `name_of`: of a key.  None: no file of this store."""
+        ...
+
+    def directory(self) -> int | None:
+        """A descriptor, the store's own, of where programs find files by name; None: they have no names."""
         ...
 
     def close(self) -> None:
@@ -74,11 +82,6 @@ class SealedStore:
                 give_mark(fd, self._mark)
         return sealed.seal(fd, key)
 
-    def key_of(self, name: bytes) -> str | None:
-        """See Store."""
-        del name
-        return None
-
     def withdraw(self, file: MemoryFile) -> None:
         """See Store: closing the descriptor is all."""
 
@@ -89,6 +92,20 @@ class SealedStore:
         """See Store.  A time in the future is of somebody's making (utimensat(2) is not sealed), and tells nothing."""
         last = sealed.last_read(file)
         return Use(last if last <= now else 0, sealed.is_open_elsewhere(file))
+
+    def shown_as(self, key: Hashable, name: str) -> bytes:
+        """See Store."""
+        del key
+        return sealed.shown_as(name)
+
+    def name_shown(self, shown: bytes, name_of: Callable[[int], bytes]) -> bytes | None:
+        """See Store."""
+        del name_of
+        return sealed.name_shown(shown)
+
+    def directory(self) -> int | None:
+        """See Store."""
+        return None
 
     def close(self) -> None:
         """See Store: nothing is."""

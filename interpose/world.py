@@ -12,8 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from hepwrap.cache.memory import MemoryFile, MemoryFiles
-from hepwrap.cache.place import Place
-from hepwrap.cache.sealed import NAME_BYTES, write_all
+from hepwrap.cache.sealed import write_all
 from hepwrap.errors import StaleHandle
 from hepwrap.interpose.home import Home
 from hepwrap.interpose.standins import StandIns
@@ -24,16 +23,15 @@ from hepwrap.vfs.magic import MagicAttributes
 from hepwrap.vfs.mounts import Mount
 from hepwrap.vfs.resolve import Node, Resolver
 
-#: How the kernel shows the name of a memfd, and that a file has none any more.
-MEMORY, GONE = b"/memfd:", b" (deleted)"
+#: How the kernel shows that a file has no name any more.
+GONE = b" (deleted)"
 
 
 class World:
     """One launch's index and what fills it.
 
     `log` takes one line; `home` is the host as the launch found it (None: found now); `most_objects` says how many
-    descriptors stand-ins other than files may take; `warn` takes a sentence for the user (None: as `log`); `place` is
-    where memory files have names.
+    descriptors stand-ins other than files may take; `warn` takes a sentence for the user (None: as `log`).
     """
 
     def __init__(
@@ -48,7 +46,6 @@ class World:
         home: Home | None = None,
         most_objects: Callable[[], int] = lambda: 1024,
         warn: Callable[[str], None] | None = None,
-        place: Place | None = None,
     ) -> None:
         self.index, self.resolver, self.files, self.standins = index, resolver, files, standins
         self.book = Book(index, resolver)
@@ -62,7 +59,6 @@ class World:
         self._pipes: dict[int, int] = {}
         self._most_objects = most_objects
         self._warn, self._warned = warn or log, set[str]()
-        self._place = place
         self._lock = threading.Lock()
 
     def tell_once(self, about: str, sentence: str) -> None:
@@ -111,9 +107,10 @@ class World:
 
     def hold_directory(self) -> int:
         """The directory of memory files, as programs have it; StaleHandle where there is none."""
-        if self._place is None:
+        directory = self.files.store.directory()
+        if directory is None:
             raise StaleHandle("memory files have no names")
-        return os.dup(self._place.readable)
+        return os.dup(directory)
 
     def keep(self, at: int) -> int:
         """The server's own descriptor of the file of a repository; it and its number stay as long as the job lasts."""
@@ -164,18 +161,14 @@ class World:
         known = at and (self.standins.has_mark(status) or at in self._pipes)
         return self.book.path_of(at) if known else None
 
-    def is_called(self, at: int, name: bytes) -> bool:
+    def is_called(self, at: int, shown: bytes) -> bool:
         """Whether the kernel calls the memory file of that inode so, in tables of mappings."""
-        name = name.removesuffix(GONE)
-        return name == MEMORY + os.fsencode(self.name_of(at))[:NAME_BYTES] or self.files.store.key_of(name) == str(at)
+        return shown.removesuffix(GONE) == self.files.store.shown_as(at, self.name_of(at))
 
-    def path_called(self, name: bytes) -> bytes | None:
+    def path_called(self, shown: bytes) -> bytes | None:
         """The virtual path of the memory file that the kernel calls so, where nothing but its name tells."""
-        name = name.removesuffix(GONE)
-        if name.startswith(MEMORY + b"/"):
-            return name[len(MEMORY) :]
-        key = self.files.store.key_of(name)
-        return None if key is None else self.book.path_of(int(key))
+        name = self.files.store.name_shown(shown.removesuffix(GONE), self.book.path_of)
+        return name if name is not None and name.startswith(b"/") else None
 
     def read_head(self, node: Node, size: int) -> bytes:
         """The first bytes of a file of the repository."""

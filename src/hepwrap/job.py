@@ -169,7 +169,6 @@ def make_world(ground: Ground, settings: Settings, log: JobLog, warn: Callable[[
         home=ground.home,
         most_objects=descriptors.reserved_for_objects,
         warn=warn,
-        place=ground.place,
     )
     facts.world = world
     world.launch_attribute = nested.ATTRIBUTE.encode(), nested.about(settings)

@@ -145,7 +145,7 @@ def test_what_is_open_stays_and_no_new_open_finds_it(place: Place) -> None:
 def keys_in(place: Place) -> list[str]:
     """Of what files there are, besides the one that a place is known by."""
     found = (place.key_of(b"/" + os.fsencode(name)) for name in os.listdir(place.writable))
-    return [key for key in found if key is not None]
+    return [str(key) for key in found if key is not None]
 
 
 def test_who_has_a_sealed_one_open_keeps_it() -> None:
@@ -339,13 +339,16 @@ def test_where_no_room_is_left_others_leave() -> None:
 
 
 def test_the_kernel_calls_a_file_by_its_key(place: Place) -> None:
-    kept = Kept(PrivateMount(place, MARK), place)
+    store = PrivateMount(place, MARK)
+    kept = Kept(store, place)
     kept.make("4711", b"content")
     fd = kept.open("4711")
     mapped = mmap.mmap(fd, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+    called = store.shown_as(4711, "unused")
     shown = [line.split()[-1] for line in Path("/proc/self/maps").read_bytes().splitlines()]
-    assert [key for name in shown if (key := kept.store.key_of(name)) is not None] == ["4711"]
-    assert kept.store.key_of(os.readlink(os.fsencode(f"/proc/self/fd/{fd}"))) == "4711"
+    assert shown.count(called) == 1
+    assert called == os.readlink(os.fsencode(f"/proc/self/fd/{fd}"))
+    assert store.name_shown(called, lambda key: b"/cvmfs/%d" % key) == b"/cvmfs/4711"
     mapped.close()
     os.close(fd)
 
