@@ -1,4 +1,4 @@
-"""Memory files in a tmpfs of the launch's own, which is mounted nowhere (`place`, interpose/core/private_mount.c).
+"""Memory files in a tmpfs of the launch's own, which nobody else sees (`place`, interpose/core/private_mount.c).
 
 Programs open them by name, from a descriptor of a directory that cannot be written through: one short path, as fast as
 a file of a disk.  The file system gives large files large pages, without being asked.

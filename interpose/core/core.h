@@ -241,8 +241,11 @@ bool inject_has_fault(struct task *task); /* at a fault: has it come before the 
 bool inject_fault(struct task *task); /* at such a one, which is delivered */
 void inject_free(struct task *task);
 
-/* private_mount.c: 0 and two descriptors of its directory, or a negative errno. */
-int private_mount(const char *options, int *writable, int *readable);
+/* private_mount.c: two descriptors of its directory, and one of its namespace, or -1.  0, or a negative errno. */
+struct private_mount {
+    int writable, readable, namespace;
+};
+int private_mount(const char *options, struct private_mount *made);
 
 /* whereabouts.c */
 bool names_are_certain(const struct tracer *tracer, pid_t task); /* does /proc/<server>/fd/N lead it to us? */

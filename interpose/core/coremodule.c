@@ -291,20 +291,20 @@ static PyObject *core_is_subreaper(PyObject *module, PyObject *unused)
     return PyBool_FromLong(flag);
 }
 
-/* private_mount(options) -> (a directory of a tmpfs, the same where it cannot be written to) */
+/* private_mount(options) -> (a directory of a tmpfs, the same where it cannot be written to, what keeps that fast or -1) */
 static PyObject *core_private_mount(PyObject *module, PyObject *args)
 {
     const char *options;
-    int writable, readable;
+    struct private_mount made;
     (void)module;
     if (!PyArg_ParseTuple(args, "s", &options))
         return NULL;
-    int r = private_mount(options, &writable, &readable);
+    int r = private_mount(options, &made);
     if (r < 0) {
         errno = -r;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
-    return Py_BuildValue("(ii)", writable, readable);
+    return Py_BuildValue("(iii)", made.writable, made.readable, made.namespace);
 }
 
 /* rows() -> [(name, number, treatment, path position or 6, dirfd position or 6)] */
@@ -379,7 +379,7 @@ static PyMethodDef core_methods[] = {
     {"execute", core_execute, METH_VARARGS, "execute(path, argv, environment) -> errno"},
     {"drop_capabilities", core_drop_capabilities, METH_VARARGS, "drop_capabilities(keep=0): of this thread; keep: a bit set"},
     {"is_subreaper", core_is_subreaper, METH_NOARGS, "is_subreaper() -> bool"},
-    {"private_mount", core_private_mount, METH_VARARGS, "private_mount(options) -> (writable, readable)"},
+    {"private_mount", core_private_mount, METH_VARARGS, "private_mount(options) -> (writable, readable, namespace)"},
     {"rows", core_rows, METH_NOARGS, "rows() -> the table of system calls"},
     {"displaced_length", core_displaced_length, METH_VARARGS, "displaced_length(behind) -> bytes to move, or 0"},
     {"front_length", core_front_length, METH_VARARGS, "front_length(before, number, stack, at=0) -> bytes to the call, or 0"},

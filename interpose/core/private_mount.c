@@ -1,9 +1,11 @@
-/* A tmpfs that is mounted nowhere: two directories of it, one of a mount that can be written to, one of a mount that cannot.
+/* A tmpfs that nobody sees: two directories of it, one of a mount that can be written to, one of a mount that cannot.
  *
  * It is mounted by a child in namespaces of its own (user_namespaces(7), mount_namespaces(7)), which shares our table of
- * descriptors, opens both, and ends; with it end the names of the mounts, and with the last descriptor the file system.
- * So nothing is left whatever dies, nobody else comes to see it, and no rights are needed where the machine lets users
- * have namespaces.  The owner of everything in it is the user: one id is mapped, to itself.
+ * descriptors, opens both, and ends.  The mount that cannot be written to is all that remains in its namespace, as the root,
+ * so that `..` leads nowhere, and the namespace remains with a descriptor: the kernel drops a use of a mount that is in no
+ * namespace under a lock of the whole machine, counting the uses on all processors (mntput_no_expire of fs/namespace.c),
+ * which each open and each close would pay for.  With the descriptors all of it ends, whatever dies.  No rights are needed
+ * where the machine lets users have namespaces.  The owner of everything in it is the user: one id is mapped, to itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +25,7 @@
 #define AGAIN PLACE "/r"
 /* Through a mount that is read-only no time of access is written down: with noatime the kernel does not try at each read. */
 #define FLAGS (MS_NODEV | MS_NOSUID | MS_NOATIME)
+#define NO_MOUNT ((struct private_mount){-1, -1, -1})
 
 static int write_text(const char *path, const char *text)
 {
@@ -53,31 +56,49 @@ static int mount_both(const char *options)
     return 0;
 }
 
-/* What the child tells: 0 and two descriptors, or a negative errno. */
-struct told {
-    int result, writable, readable;
-};
-
-static struct told in_namespaces(const char *options, uid_t user, gid_t group, bool with_user)
+/* Whether nothing but the second mount is left here: a namespace that is kept would keep all of the machine's mounts. */
+static bool leave_only_that(void)
 {
-    struct told told = {.writable = -1, .readable = -1};
-    told.result = with_user ? map_ourselves(user, group) : 0;
-    told.result = told.result ? told.result : mount_both(options);
-    if (told.result)
-        return told;
-    told.writable = open(PLACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    told.readable = open(AGAIN, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    told.result = told.writable < 0 || told.readable < 0 ? -errno : 0;
-    if (told.result) { /* they are in the table of who waits for us */
-        close(told.writable);
-        close(told.readable);
-    }
-    return told;
+    return chdir(AGAIN) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0;
 }
 
-static int try_with(unsigned long flags, const char *options, int *writable, int *readable)
+/* Descriptors are made in the table of who waits for us. */
+static void close_all(struct private_mount *made)
 {
-    struct told told = {.result = -EIO};
+    close(made->writable);
+    close(made->readable);
+    close(made->namespace);
+    *made = NO_MOUNT;
+}
+
+static int in_namespaces(const char *options, uid_t user, gid_t group, bool with_user, struct private_mount *made)
+{
+    int r = with_user ? map_ourselves(user, group) : 0;
+    made->namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC); /* the mount will hide it */
+    r = r ? r : mount_both(options);
+    if (!r) {
+        made->writable = open(PLACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        made->readable = open(AGAIN, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r = made->writable < 0 || made->readable < 0 ? -errno : 0;
+    }
+    if (r) {
+        close_all(made);
+    } else if (!leave_only_that()) { /* the root of an initial ramfs stays where it is (pivot_root(2)) */
+        close(made->namespace);
+        made->namespace = -1;
+    }
+    return r;
+}
+
+/* What the child tells: 0 and what it has made, or a negative errno. */
+struct told {
+    int result;
+    struct private_mount made;
+};
+
+static int try_with(unsigned long flags, const char *options, struct private_mount *made)
+{
+    struct told told = {-EIO, NO_MOUNT};
     uid_t user = geteuid();
     gid_t group = getegid();
     int line[2], status;
@@ -85,7 +106,7 @@ static int try_with(unsigned long flags, const char *options, int *writable, int
         return -errno;
     long child = syscall(SYS_clone, flags | CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
     if (child == 0) {
-        told = in_namespaces(options, user, group, flags & CLONE_NEWUSER);
+        told.result = in_namespaces(options, user, group, flags & CLONE_NEWUSER, &told.made);
         _exit(write(line[1], &told, sizeof told) != sizeof told);
     }
     int failed = child < 0 ? -errno : 0;
@@ -94,20 +115,19 @@ static int try_with(unsigned long flags, const char *options, int *writable, int
             continue;
         fcntl(line[0], F_SETFL, O_NONBLOCK); /* it may have been killed */
         if (read(line[0], &told, sizeof told) != sizeof told)
-            told = (struct told){-EIO, -1, -1};
+            told = (struct told){-EIO, NO_MOUNT};
     }
     close(line[0]);
     close(line[1]);
-    *writable = told.writable;
-    *readable = told.readable;
+    *made = told.made;
     return failed ? failed : told.result;
 }
 
-int private_mount(const char *options, int *writable, int *readable)
+int private_mount(const char *options, struct private_mount *made)
 {
-    int r = try_with(CLONE_NEWUSER | CLONE_NEWNS, options, writable, readable);
+    int r = try_with(CLONE_NEWUSER | CLONE_NEWNS, options, made);
     if (r == -EPERM || r == -EACCES || r == -ENOSPC || r == -EINVAL || r == -ENOSYS)
-        if (try_with(CLONE_NEWNS, options, writable, readable) == 0) /* who is privileged needs no namespace of users */
+        if (try_with(CLONE_NEWNS, options, made) == 0) /* who is privileged needs no namespace of users */
             return 0;
     return r;
 }

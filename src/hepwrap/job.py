@@ -136,8 +136,8 @@ def make_place(number: int) -> Place | None:
     return None
 
 
-def mount_privately() -> tuple[int, int]:
-    """The directory of a new file system of our own, and the same where it cannot be written to.  Raises OSError."""
+def mount_privately() -> tuple[int, int, int]:
+    """What a Place is made of, of a new file system of our own.  Raises OSError."""
     from hepwrap.interpose import _core
 
     try:

@@ -55,7 +55,7 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    """A place for files, mounted nowhere."""
+    """A place for files, which nobody else sees."""
     with a_place() as made:
         yield made
 

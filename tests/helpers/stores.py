@@ -1,6 +1,6 @@
 """The two places of opened files, for tests: each with the way in which programs open what is in it.
 
-with a_place() as place: ...                  # a tmpfs of the test's own, mounted nowhere
+with a_place() as place: ...                  # a tmpfs of the test's own, in a namespace of its own
 with STORES["private"]() as kept:             # or "sealed"
     file = kept.make("1", b"content")
     fd = kept.open("1", os.O_RDONLY)          # as a program would
@@ -69,8 +69,7 @@ def a_place(options: str = "mode=0755,size=0,nr_inodes=0") -> Iterator[Place]:
     try:
         yield place
     finally:
-        os.close(place.writable)
-        os.close(place.readable)
+        place.close()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import mmap
 import os
+import struct
 import sys
 from collections.abc import Callable
 
@@ -22,6 +23,8 @@ CONTENT = b"0123456789abcdef" * 256
 FALLOC_PUNCH = 0x3
 FS_IOC_SETFLAGS, FS_APPEND = 0x40086602, 0x20
 MS_REMOUNT, MS_BIND = 32, 4096
+CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x20000
+MOUNT_SETATTR, MOUNT_ATTR_RDONLY, AT_EMPTY_PATH = 442, 1, 0x1000
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -57,6 +60,27 @@ def after_chmod(path: str) -> None:
         os.chmod(path, 0o777)
     finally:
         write_to(path, os.O_RDWR)
+
+
+def with_namespaces(way: Callable[[], object]) -> None:
+    """As who has all capabilities in a user namespace and a mount namespace of its own; OSError where it fails."""
+    child = os.fork()
+    if child == 0:
+        try:
+            called("unshare", CLONE_NEWUSER | CLONE_NEWNS)
+            way()
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or errno.EIO)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        raise OSError(code, "in namespaces")
+
+
+def make_mount_writable(directory: int) -> None:
+    """mount_setattr(2): take MOUNT_ATTR_RDONLY away."""
+    attributes = struct.pack("QQQQ", 0, MOUNT_ATTR_RDONLY, 0, 0)
+    called("syscall", MOUNT_SETATTR, directory, b"", AT_EMPTY_PATH, attributes, ctypes.c_size_t(len(attributes)))
 
 
 Way = tuple[str, Callable[[], object]]
@@ -110,6 +134,7 @@ def on_directory(directory: int, name: str) -> list[Way]:
         ("open by name O_TRUNC", lambda: write_to(name, os.O_WRONLY | os.O_TRUNC, directory)),
         ("open by path", lambda: write_to(f"{path}/{name}", os.O_RDWR)),
         ("open by the directory above", lambda: write_to(f"{path}/../{name}", os.O_RDWR)),
+        ("open by the directory in it", lambda: write_to(f"{path}/r/{name}", os.O_RDWR)),
         ("chmod by name, then open", lambda: after_chmod(f"{path}/{name}")),
         ("create", lambda: write_to("new", os.O_RDWR | os.O_CREAT, directory)),
         ("O_TMPFILE", lambda: os.open(path, os.O_RDWR | os.O_TMPFILE, 0o600)),
@@ -122,6 +147,8 @@ def on_directory(directory: int, name: str) -> list[Way]:
         ("chmod of the directory", lambda: os.chmod(path, 0o777)),
         ("utimensat of the directory", lambda: os.utime(path, ns=(1, 1))),
         ("attribute of the directory", lambda: os.setxattr(path, "user.x", b"x")),
+        ("mount_setattr", lambda: make_mount_writable(directory)),
+        ("mount_setattr with namespaces", lambda: with_namespaces(lambda: make_mount_writable(directory))),
         ("remount", lambda: called("mount", None, target, None, ctypes.c_ulong(MS_REMOUNT), None)),
         ("remount it alone", lambda: called("mount", None, target, None, ctypes.c_ulong(MS_REMOUNT | MS_BIND), None)),
         ("mount over it", lambda: called("mount", b"x", target, b"tmpfs", ctypes.c_ulong(0), None)),

@@ -41,7 +41,7 @@ tests.append((6, 0, 0, 0x7fff0000))
     + INSTALL
     + "os.execvp(sys.argv[2], sys.argv[2:])\n"
 )
-CLONE, MOUNT, PRLIMIT = 56, 165, 302
+CLONE, PIVOT_ROOT, MOUNT, UMOUNT, PRLIMIT = 56, 155, 165, 166, 302
 REFUSE, KILL = 0x50000, 0x80000000
 CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x00020000
 REFUSALS = {
@@ -53,6 +53,36 @@ REFUSALS = {
     "mounts are not there": f"{MOUNT},{REFUSE | errno.ENOSYS},0,0",
     "who mounts is killed": f"{MOUNT},{KILL},0,0",
 }
+#: Of no consequence but for speed: the mount loses its namespace (a root that is an initial ramfs cannot be left).
+UNKEPT = {
+    "no other root": f"{PIVOT_ROOT},{REFUSE | errno.EINVAL},0,0",
+    "nothing leaves": f"{UMOUNT},{REFUSE | errno.EBUSY},0,0",
+}
+
+
+#: How many mounts are in the namespace that is kept (listmount(2), since Linux 6.8; before that 1 is said), what is in
+#: its root, without the token, whether `..` stays there, and whether `r` is empty: as seen from there.
+IN_NAMESPACE = """
+import ctypes, fcntl, os, struct
+from hepwrap import job
+from hepwrap.cache.place import Place
+place = Place(*job.mount_privately())
+if place.namespace < 0:
+    print("none")
+    raise SystemExit
+NS_GET_USERNS = 0xB701
+kernel = ctypes.CDLL(None, use_errno=True)
+for namespace in fcntl.ioctl(place.namespace, NS_GET_USERNS), place.namespace:
+    if kernel.setns(namespace, 0):
+        raise SystemExit(f"setns: {os.strerror(ctypes.get_errno())}")
+found = (ctypes.c_uint64 * 100)()
+LISTMOUNT, EVERYTHING = 458, 0xFFFFFFFFFFFFFFFF
+count = kernel.syscall(LISTMOUNT, struct.pack("IIQQ", 24, 0, EVERYTHING, 0), found, 100, 0)
+os.chdir("/")
+names = sorted(name.removeprefix(place.token + "-") for name in os.listdir("/"))
+is_top = os.path.samefile("/..", place.readable) and os.path.samefile("/", place.readable)
+print(1 if count < 0 and ctypes.get_errno() == 38 else count, *names, is_top, os.listdir("r") == [])
+"""
 
 
 def build(tree: Path) -> None:
@@ -101,6 +131,18 @@ def test_a_machine_that_has_namespaces_gives_a_mount(user: Launches, published: 
 def test_what_is_refused_is_done_without(user: Launches, published: Published, refusal: str) -> None:
     launches = user.inside(PYTHON, "-c", FILTER, REFUSALS[refusal])
     assert place(launches) == (truth(launches, published), 0)
+
+
+@pytest.mark.parametrize("refusal", [None, *UNKEPT])
+def test_the_mount_stays_in_a_namespace_and_nothing_else_does(
+    user: Launches, published: Published, refusal: str | None
+) -> None:
+    """What is mounted there would stay mounted as long as the job: a disk could not be taken out of the machine."""
+    kernel_lets(user)
+    launches = user if refusal is None else user.inside(PYTHON, "-c", FILTER, UNKEPT[refusal])
+    assert place(launches) == (truth(launches, published), 1)
+    made = launches.native(launches.user.python, "-c", IN_NAMESPACE)
+    assert made.stdout.split() == (["none"] if refusal else ["1", "0", "r", "True", "True"]), made.stderr
 
 
 def test_who_cannot_be_given_the_directory_opens_by_proc(user: Launches, published: Published) -> None:

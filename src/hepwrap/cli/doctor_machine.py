@@ -187,7 +187,8 @@ def try_private_mount() -> str:
     except OSError as error:
         return error.strerror or str(error)
     for descriptor in descriptors:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
     return ""
 
 
