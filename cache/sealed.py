@@ -115,3 +115,18 @@ def is_open_elsewhere(file: MemoryFile) -> bool:
         return error.errno == errno.EAGAIN
     fcntl.fcntl(file.fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def open_again(fd: int, flags: int) -> int:
+    """Open what is open as `fd` once more, close-on-exec, whatever it is.  Raises OSError.
+
+    Who does not wait (O_NONBLOCK) is refused with EAGAIN while another thread of ours looks with a lease, as above.
+    That is nothing to be told to a program, so then we wait, and the flag is set afterwards.
+    """
+    name, flags = f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC
+    try:
+        return os.open(name, flags)
+    except BlockingIOError:
+        again = os.open(name, flags & ~os.O_NONBLOCK)
+    fcntl.fcntl(again, fcntl.F_SETFL, fcntl.fcntl(again, fcntl.F_GETFL) | os.O_NONBLOCK)
+    return again

@@ -6,9 +6,12 @@ import errno
 import fcntl
 import mmap
 import os
+import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -241,6 +244,22 @@ for _ in range(3000):
         looks += 1
     assert opener.returncode == 0
     assert looks > 0
+
+
+def test_who_opens_again_without_waiting_is_not_refused_while_another_thread_looks(file: sealed.MemoryFile) -> None:
+    opened: list[int] = []
+    opener = threading.Thread(target=lambda: opened.append(sealed.open_again(file.fd, os.O_RDONLY | os.O_NONBLOCK)))
+    fcntl.fcntl(file.fd, sealed.F_SETSIG, signal.SIGURG)
+    fcntl.fcntl(file.fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    opener.start()
+    while fcntl.fcntl(file.fd, fcntl.F_GETLEASE) == fcntl.F_WRLCK:  # nobody has asked for it
+        time.sleep(0.001)
+    fcntl.fcntl(file.fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    opener.join()
+    assert fcntl.fcntl(opened[0], fcntl.F_GETFL) & (os.O_ACCMODE | os.O_NONBLOCK) == os.O_RDONLY | os.O_NONBLOCK
+    assert not os.get_inheritable(opened[0])
+    assert os.pread(opened[0], 100, 0) == CONTENT
+    os.close(opened[0])
 
 
 def test_a_kernel_without_leases_counts_as_not_open(file: sealed.MemoryFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,7 @@ CASES = {
     **{f"a directory shared by {way}": f"shares_directory {way} {{r}}/d {{r}}/d/deep" for way in SHARING},
     "a directory shared with the host": "shares_directory vfork {r}/d /usr",
     "a directory of the host that is shared": "shares_directory spawned {o} {r}/d",
+    "directories that are moved": "moved_directories {o} {r}/d {r}/d/deep",
     "statfs": "statfs_dump {r}/file {r}/d {r}/missing",
     "xattr": "xattr_reading user.a {r}/file {r}/d {r}/missing",
     "write": "write_calls {r}/d {r}/file {o}",
@@ -171,7 +172,18 @@ def test_a_guest_cannot_tell_hepwrap_from_a_mount(case: str, worlds: Worlds, gue
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(
-    "case", ["stat", "open", "access", "directory", "exec", "exec of a script", "threads", "write"]
+    "case",
+    [
+        "stat",
+        "open",
+        "access",
+        "directory",
+        "exec",
+        "exec of a script",
+        "threads",
+        "write",
+        "directories that are moved",
+    ],
 )
 def test_nor_can_it_as_an_ordinary_user(
     case: str, worlds: Worlds, guests: Guests, unprivileged: Unprivileged, request: pytest.FixtureRequest

@@ -107,6 +107,15 @@ def test_first_calls_of_many_threads_at_once_get_right_answers(
     assert bool(counters["patched"]) == patched
 
 
+def test_threads_are_thrown_out_of_first_calls_beside_others_that_are_made(
+    work: Pair, guests: Guests, patched: bool
+) -> None:
+    """By siglongjmp, from a handler on a stack of its own, wherever its timer meets them."""
+    words = [str(guests.path("thrown_threads")), "4", "{top}/src/main.c", "{top}/src/none"]
+    assert work.launcher.ok(*fill(words, work.top)) == b"thrown: yes, wrong: 0\n"
+    assert bool(account(work, words)["tracer"]["patched"]) == patched
+
+
 def test_a_fork_beside_first_calls_copies_no_half_of_a_jump(work: Pair, guests: Guests) -> None:
     """Eight times, each with forks while sites are being written by two threads."""
     line = f"{guests.path('site_storm')} 2 {{top}}/src/main.c {{top}}/src/none"

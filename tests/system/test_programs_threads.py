@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,15 @@ def test_threads_of_c_see_what_they_see_natively(work: Pair, guests: Guests, sta
     program = str(guests.path("threads", static=static))
     text = work.assert_same(["sh", "-c", f"{program} 5 {{top}}/text/*/* {{top}}/src/* {{top}}/missing {{top}}/src"])
     assert text
+
+
+def test_threads_of_c_open_what_leaves_memory_all_the_time(work: Pair, guests: Guests) -> None:
+    """Without waiting (O_NONBLOCK), which shall make no difference while we look who has what open."""
+    account = work.launcher.home / "account.json"
+    few = dataclasses.replace(work, launcher=work.launcher.having("--cache-size", "60K", f"--stats={account}"))
+    text = few.assert_same(["sh", "-c", f"{guests.path('threads')} 10 {{top}}/text/*/* {{top}}/src/*"])
+    assert b" 0 differences" in text
+    assert json.loads(account.read_text())["cache"]["evicted"] > 1000
 
 
 def test_64_processes_execute_a_program_that_nobody_has_fetched(pair: Pair) -> None:
