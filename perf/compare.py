@@ -20,6 +20,8 @@ class Verdict(enum.StrEnum):
     """What became of a row in a column."""
 
     SAME = "same"
+    #: A single sample does not tell how far it may be off.
+    UNKNOWN = "unknown"
     FASTER = "faster"
     SLOWER = "slower"
     #: There was a figure, and now there is none.
@@ -44,6 +46,8 @@ class Change:
     gain: float
     #: Counters of one operation that are not what they were: name, before, after.
     counters: tuple[tuple[str, float, float], ...] = ()
+    #: Why there is no figure in one of them.
+    reason: str = ""
 
     def is_regression(self, percent: float) -> bool:
         """Whether it is lost, or worse by more than the spread and by more than `percent`; native is the yardstick."""
@@ -70,11 +74,22 @@ def _of_row(old: RowResult | None, new: RowResult | None, columns: list[str]) ->
         assert row is not None
         speeds = (old.speed(column) if old else None, new.speed(column) if new else None)
         verdict, gain = _judge(before.summary, after.summary, *(speeds if column != NATIVE else (None, None)))
-        yield Change(row, column, verdict, before.summary, after.summary, *speeds, gain, _counters(before, after))
+        counters, reason = _counters(before, after), _reason((old, before), (new, after))
+        yield Change(row, column, verdict, before.summary, after.summary, *speeds, gain, counters, reason)
 
 
 def _cell(row: RowResult | None, column: str) -> Cell:
     return Cell() if row is None else row.cells.get(column, Cell())
+
+
+def _reason(*sides: tuple[RowResult | None, Cell]) -> str:
+    """Of the side that has no figure."""
+    for row, cell in sides:
+        if row is None:
+            return "no such row"
+        if cell.summary is None:
+            return cell.error or row.missing or "no such column"
+    return ""
 
 
 def _judge(
@@ -87,6 +102,8 @@ def _judge(
     else:
         worse, better = after, before  # Less is better.
     gain = growth(worse.median, better.median)
+    if min(worse.count, better.count) < 2:
+        return Verdict.UNKNOWN, gain
     if not changed(worse, better):
         return Verdict.SAME, gain
     return (Verdict.FASTER if better.median > worse.median else Verdict.SLOWER), gain

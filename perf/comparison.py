@@ -10,8 +10,11 @@ from hepwrap.perf.figures import Summary
 from hepwrap.perf.results import Results
 from hepwrap.perf.table import aligned, digits, machine_lines, quantity, spread_text
 
+#: Letters of a reason: it shall stay a line.
+_REASON = 60
 _MARKS = {
     Verdict.SAME: "",
+    Verdict.UNKNOWN: "one sample",
     Verdict.FASTER: "faster",
     Verdict.SLOWER: "SLOWER",
     Verdict.LOST: "LOST",
@@ -21,9 +24,9 @@ _MARKS = {
 
 def as_text(before: Results, after: Results, changes: Sequence[Change]) -> str:
     """A line for each row and column, marked where it changed by more than the spread."""
-    lines = [["row", "column", "before", "after", "x native before", "after", "gain", ""]]
+    lines = [["row", "column", "A", "B", "A to native", "B to native", "gain", ""]]
     lines += [_line(change) for change in changes]
-    marked = sum(change.verdict is not Verdict.SAME for change in changes)
+    marked = sum(change.verdict not in (Verdict.SAME, Verdict.UNKNOWN) for change in changes)
     heads = [f"{name}: {text}" for name, results in (("A", before), ("B", after)) for text in machine_lines(results)]
     warnings = [] if before.machine == after.machine else ["A and B are of different machines"]
     last = f"{marked} of {len(changes)} differ by more than twice both spreads"
@@ -42,7 +45,7 @@ def _line(change: Change) -> list[str]:
         _value(change.after, unit),
         *speeds,
         f"{100 * change.gain:+.0f}%" if both else "",
-        "  ".join(filter(None, [_MARKS[change.verdict], *counters])),
+        "  ".join(filter(None, [_MARKS[change.verdict], change.reason[:_REASON], *counters])),
     ]
 
 

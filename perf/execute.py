@@ -26,11 +26,15 @@ class Done:
     seconds: float
 
 
+class TookTooLong(HepwrapError):
+    """A program was ended because it took more than it was given."""
+
+
 class Executor(Protocol):
     """Runs programs to their end."""
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, limit: float) -> Done:
-        """Run `command`; HepwrapError where it cannot be started or takes more than `limit` seconds."""
+        """Run `command`; HepwrapError where it cannot be started, TookTooLong after `limit` seconds."""
         ...
 
 
@@ -57,13 +61,21 @@ class Processes:
         try:
             output, errors = child.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            raise HepwrapError(f"{os.path.basename(command[0])} took more than {limit:.0f} s and was ended") from None
+            raise TookTooLong(f"{os.path.basename(command[0])} took more than {limit:.0f} s and was ended") from None
         finally:
             if child.returncode is None:  # Too long, or Ctrl-C.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
+                _end(child)
         return Done(child.returncode, output, errors, time.perf_counter() - begin)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End it with its session.  What it printed is not waited for: somebody outside of that may keep the pipes open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    for pipe in (child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def succeed(done: Done, what: str) -> Done:

@@ -26,13 +26,23 @@ def write_all(results: Results, place: Path, say: Callable[[str], None]) -> list
     try:
         place.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            _write(place / name, content)
+            write_whole(place / name, content)
     except OSError as error:
         raise HepwrapError(f"--output: {error.filename or place}: {error.strerror}") from None
     return [place / name for name in files]
 
 
-def _write(path: Path, content: bytes) -> None:
+def check_place(place: Path) -> None:
+    """HepwrapError where nothing can be written into this directory, which is made."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        write_whole(place / ".try", b"")
+        (place / ".try").unlink()
+    except OSError as error:
+        raise HepwrapError(f"--output: {place}: {error.strerror}") from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
     """Whole or not at all."""
     unfinished = path.with_name(path.name + ".new")
     try:

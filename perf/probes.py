@@ -21,7 +21,6 @@ from hepwrap.perf.rows import Kind, Row
 Places = Mapping[str, str]
 Words = Sequence[str]
 
-_LIMIT = 600.0
 _LINE = re.compile(r"^ns=(\d+) first=(\d+) checksum=([0-9a-f]+) changed=(\d+)$", re.MULTILINE)
 
 
@@ -51,9 +50,11 @@ class Probe:
     directory: Path
     #: How many files the many-files rows go over.
     files: int
+    #: Seconds after which a launch is ended.
+    limit: float
 
     def take(self, row: Row, column: Column, iterations: int) -> Sample:
-        """One sample; HepwrapError where the program fails, or sees something else than at first."""
+        """One sample; HepwrapError where the program fails, or sees something else than at first, or takes too long."""
         places = {**self.places, "prefix": filled(column.prefix, self.places)}
         words = {
             Kind.LOOP: self._loop,
@@ -64,7 +65,7 @@ class Probe:
         try:
             return words[row.kind](row, column, iterations, places)
         except HepwrapError as error:
-            raise HepwrapError(anywhere(str(error), self.places)) from None
+            raise type(error)(anywhere(str(error), self.places)) from None
 
     def _loop(
         self, row: Row, column: Column, iterations: int, places: Places, options: Words = (), more: Words = ()
@@ -88,7 +89,7 @@ class Probe:
         try:
             sample = self._loop(spawn, column, iterations, places, options, (str(save), *row.command))
         except HepwrapError as error:
-            raise HepwrapError(f"{error}{_last_words(save.with_name('output.err'))}") from None
+            raise type(error)(f"{error}{_last_words(save.with_name('output.err'))}") from None
         text = save.read_text("utf-8", "backslashreplace")
         return replace(sample, checksum=digest(plain(text, row, places["prefix"])))
 
@@ -114,8 +115,8 @@ class Probe:
         """Run a program in a column; how it ended, and the counters."""
         stats = Path(self.places["stats"])
         stats.unlink(missing_ok=True)
-        done = self.executor.run(column.command(program, places), self.environment, self.directory, _LIMIT)
-        succeed(done, f"{row.name} in column {column.name}")
+        done = self.executor.run(column.command(program, places), self.environment, self.directory, self.limit)
+        succeed(done, "it")
         return done, read_counters(stats) if column.counts else {}
 
 

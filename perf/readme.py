@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepwrap.errors import HepwrapError
+from hepwrap.perf.outputs import write_whole
 from hepwrap.perf.results import Results
 from hepwrap.perf.table import cells_of, machine_lines, notes
 
@@ -27,7 +28,7 @@ def write_readme(path: Path, results: Results) -> None:
     """Update a file; HepwrapError where it cannot be read, has no marks, or cannot be written."""
     text = updated(_text(path), results, str(path))
     try:
-        path.write_text(text, "utf-8")
+        write_whole(path.resolve(), text.encode())
     except OSError as error:
         raise HepwrapError(f"--write-readme: {path}: {error.strerror}") from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hepwrap.errors import HepwrapError
-from hepwrap.perf.columns import NATIVE
+from hepwrap.perf.columns import HEPWRAP, NATIVE
 from hepwrap.perf.figures import Summary, speed, summary
 from hepwrap.perf.goals import Goal, Promise, is_reached
 from hepwrap.perf.machine import Machine
@@ -112,6 +112,12 @@ class Results:
     load: float
     columns: tuple[ColumnInfo, ...]
     rows: tuple[RowResult, ...]
+
+    def failures(self) -> list[str]:
+        """Rows that have an error in a column of hepwrap's own, `row (column)`."""
+        ours = {column.name for column in self.columns if column.kind == HEPWRAP}
+        told = [row for row in self.rows if not row.name.endswith(FIRST)]
+        return [f"{row.name} ({name})" for row in told for name in row.cells if name in ours and row.cells[name].error]
 
 
 def as_json(results: Results) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import NATIVE, Column
+from hepwrap.perf.execute import TookTooLong
 from hepwrap.perf.figures import differences, fewest
 from hepwrap.perf.probes import Sample
 from hepwrap.perf.results import FIRST, Cell, RowResult
@@ -23,6 +24,13 @@ _PATIENCE = 10.0
 #: The first try; grows by at most this factor from try to try.
 _GROWTH = 100
 _MOST_ITERATIONS = 100_000_000
+#: Seconds: what a run that has a budget shall take in all, without the sample it is at and what is written then; and
+#: what remains to measure where preparing has taken nearly all of it.
+_MINUTE, _LEAST_BUDGET = 50.0, 5.0
+
+
+class GivenUp(HepwrapError):
+    """Not tried, because something in this column has taken too long."""
 
 
 class Takes(Protocol):
@@ -43,13 +51,21 @@ class Plan:
     command_seconds: float = 0.5
     #: No new sample is begun after that many seconds; None: no limit.
     budget: float | None = None
+    #: Seconds after which a sample is ended, and its column given up.
+    limit: float = 600.0
+
+    def after(self, seconds: float) -> Plan:
+        """What is left to do after so many seconds of preparing: the minute of --quick has them in it."""
+        if self.budget is None:
+            return self
+        return replace(self, budget=max(_LEAST_BUDGET, min(self.budget, _MINUTE - seconds)))
 
     def wanted(self, row: Row) -> float:
         """Nanoseconds a native sample shall take."""
         return 1e9 * (self.command_seconds if row.kind is Kind.COMMAND else self.loop_seconds)
 
 
-QUICK = Plan(rounds=3, loop_seconds=0.02, command_seconds=0.02, budget=35.0)
+QUICK = Plan(rounds=3, loop_seconds=0.02, command_seconds=0.02, budget=35.0, limit=10.0)
 
 
 @dataclass(slots=True)
@@ -81,26 +97,32 @@ class Runner:
     chance: random.Random
     #: Takes what is being done, the share of all that is done, and is called often.
     progress: Callable[[str, float], None]
+    #: Columns in which something took too long, and what: they are not tried again, or a run could last for days.
+    given_up: dict[str, str] = field(default_factory=dict)
 
     def run(self, rows: Sequence[Row]) -> list[RowResult]:
         """All rows that can be measured."""
         begin = self.clock()
         fields = [[_Field(row, column) for column in self.columns if _is_measured(row, column)] for row in rows]
         done, steps = 0, len(rows) * (self.plan.rounds + 1)
+
+        def progress(text: str, count: int) -> None:
+            spent = (self.clock() - begin) / self.plan.budget if self.plan.budget else 0.0
+            self.progress(text, min(0.99, max(count / steps, spent)))
+
         empty = {column.name: self._nothing(column) for column in self.columns if column.counts and not column.missing}
         for number in range(self.plan.rounds):
             for cells in fields:
                 name = cells[0].row.name
                 if number == 0 and self._has_time(begin):
                     # Just before its first round: where time runs out, what was begun has a figure.
-                    self.progress(f"calibrating {name}", done / steps)
+                    progress(f"calibrating {name}", done)
                     self._calibrate(cells, empty)
-                    self.progress(f"round 1 of {self.plan.rounds}: {name}", (done + 1) / steps)
+                    progress(f"round 1 of {self.plan.rounds}: {name}", done + 1)
                     self._round(cells)
-                elif number > 0:
-                    self.progress(f"round {number + 1} of {self.plan.rounds}: {name}", done / steps)
-                    if self._has_time(begin):
-                        self._round(cells)
+                elif number > 0 and self._has_time(begin):
+                    progress(f"round {number + 1} of {self.plan.rounds}: {name}", done)
+                    self._round(cells)
                 done += 2 if number == 0 else 1
         return [result for cells in fields for result in _results(cells)]
 
@@ -110,7 +132,7 @@ class Runner:
     def _nothing(self, column: Column) -> Mapping[str, float]:
         """Counters of a launch whose program touches nothing."""
         try:
-            return self.probe.take(NOTHING, column, 0).counters
+            return self._take(NOTHING, column, 0).counters
         except HepwrapError:
             return {}  # The rows will say it.
 
@@ -136,7 +158,7 @@ class Runner:
         """As many as take about `wanted` nanoseconds."""
         count = 1
         while True:
-            sample = self.probe.take(cell.row, cell.column, count)
+            sample = self._take(cell.row, cell.column, count)
             cell.checksum = sample.checksum
             if sample.total >= wanted / 3 or count >= _MOST_ITERATIONS:
                 return max(1, min(_MOST_ITERATIONS, round(count * wanted / max(sample.total, 1.0))))
@@ -146,13 +168,13 @@ class Runner:
         """The idle run's counters, and a short run to see whether this column is too slow for all iterations."""
         try:
             if cell.column.counts:
-                cell.idle = self.probe.take(cell.row, cell.column, 0).counters
+                cell.idle = self._take(cell.row, cell.column, 0).counters
                 cell.setup = differences(dict(cell.idle), dict(empty.get(cell.column.name, {})))
             if iterations == 1:
                 cell.iterations = 1
                 return
             few = max(1, iterations // 20)
-            took = self.probe.take(cell.row, cell.column, few).total / few
+            took = self._take(cell.row, cell.column, few).total / few
         except HepwrapError as error:
             cell.error = str(error)
             return
@@ -172,11 +194,22 @@ class Runner:
             if native and cell.checksum and native.checksum and cell.checksum != native.checksum:
                 cell.error = cell.error or f"its answers differ from native's ({cell.checksum}, {native.checksum})"
 
+    def _take(self, row: Row, column: Column, iterations: int) -> Sample:
+        """One sample; GivenUp without trying where the column has taken too long before."""
+        if column.name in self.given_up:
+            raise GivenUp(f"given up: {self.given_up[column.name]}")
+        try:
+            return self.probe.take(row, column, iterations)
+        except TookTooLong as error:
+            self.given_up[column.name] = f"in {row.name} {error}"
+            raise
+
     def _sample(self, cell: _Field) -> Sample | None:
         try:
-            sample = self.probe.take(cell.row, cell.column, cell.iterations)
+            sample = self._take(cell.row, cell.column, cell.iterations)
         except HepwrapError as error:
-            cell.error = str(error)
+            if not (isinstance(error, GivenUp) and cell.samples):
+                cell.error = str(error)
             return None
         cell.checksum = sample.checksum
         if cell.column.counts:

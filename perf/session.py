@@ -97,7 +97,7 @@ class Session:
             load = os.getloadavg()[0]
             environment = {**os.environ, **work.environment(self.work)}
             with served(columns, self.work, self.hepwrap, environment) as url:
-                probe = self.probe(url)
+                probe = self.probe(url, plan.limit)
                 runner = Runner(probe, columns, plan, self.clock.seconds, random.Random(seed), progress)
                 found = {result.name: result for result in runner.run(possible)}
         return Results(
@@ -123,8 +123,8 @@ class Session:
             return f"{row.job} is not in {self.workloads.name}; name its directory by --workloads"
         return made.why_not(row.parts)
 
-    def probe(self, url: str = "") -> Probe:
-        """What takes samples; the work directory must have been prepared.  `url`: see `serving`."""
+    def probe(self, url: str = "", limit: float = Plan().limit) -> Probe:
+        """What takes samples; the work directory has been prepared.  `url`: see `serving`, `limit`: see `Plan`."""
         scratch = self.work.runs / "directory"
         scratch.mkdir(parents=True, exist_ok=True)
         places = {
@@ -140,7 +140,7 @@ class Session:
         }
         bench = program.bench(self.executor, self.work.programs)
         environment = work.environment(self.work)
-        return Probe(self.executor, bench, places, environment, scratch, self.sizes.used)
+        return Probe(self.executor, bench, places, environment, scratch, self.sizes.used, limit)
 
     def _version(self) -> str:
         done = self.executor.run([*self.hepwrap, "--version"], {**os.environ}, Path("/"), 60.0)

@@ -157,8 +157,16 @@ def prepare(
         for place in (work.tree, work.store, work.root / "keys", work.root / "state"):
             shutil.rmtree(place, ignore_errors=True)
         made = Made(sizes=sizes)
+    try:
+        return _prepare(work, made, parts, Making(work.tree, sizes, executor, say), hepwrap, stacks=stacks)
+    except OSError as error:  # A full disk has no name in it.
+        raise HepwrapError(f"{error.filename or work.root}: {error.strerror}; name another place by --work") from None
+
+
+def _prepare(
+    work: Work, made: Made, parts: Sequence[Part], making: Making, hepwrap: Sequence[str], *, stacks: bool
+) -> Made:
     work.tree.mkdir(exist_ok=True)
-    making = Making(work.tree, sizes, executor, say)
     for part in parts:
         if part.name in made.parts:
             continue
@@ -170,8 +178,8 @@ def prepare(
         _make(part, making, made)
         _write(work, made)
     if made.published != made.parts:
-        say("publishing the tree as a signed repository")
-        _publish(work, executor, hepwrap)
+        making.say("publishing the tree as a signed repository")
+        _publish(work, making.executor, hepwrap)
         made.published = list(made.parts)
         _write(work, made)
     return made

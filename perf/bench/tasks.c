@@ -136,6 +136,14 @@ static uint64_t drain(int from, int to)
     return hash;
 }
 
+static void fail_command(int status)
+{
+    const char *how = WIFSIGNALED(status) ? "was killed by signal" : "ended with";
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    fprintf(stderr, "bench: %s %s %d in run %d\n", world.command[0], how, number, runs_of_command + 1);
+    exit(1);
+}
+
 /* Runs the command; the answer is all it printed, which the first run also keeps. */
 static uint64_t spawn_once(long i, int thorough)
 {
@@ -153,10 +161,8 @@ static uint64_t spawn_once(long i, int thorough)
     close(ends[0]);
     close(keep);
     status = end_of(child);
-    if (status != 0) {
-        fprintf(stderr, "bench: %s ended with status %#x in run %d\n", world.command[0], status, runs_of_command);
-        exit(1);
-    }
+    if (status != 0)
+        fail_command(status);
     runs_of_command++;
     return answer;
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import Column, usual
+from hepwrap.perf.execute import TookTooLong
 from hepwrap.perf.goals import Goal, Promise
 from hepwrap.perf.machine import Machine
 from hepwrap.perf.probes import Sample
@@ -47,6 +48,9 @@ class FakeProbe:
     checksum: Callable[[Row, Column], str] = lambda _row, _column: "same"
     #: Raised for these (row, column).
     broken: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    #: These take `patience` seconds and are ended then.
+    hangs: Collection[tuple[str, str]] = ()
+    patience: float = 600.0
     taken: list[tuple[str, str, int]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -55,6 +59,9 @@ class FakeProbe:
         self.taken.append((row.name, column.name, iterations))
         if (row.name, column.name) in self.broken:
             raise HepwrapError(self.broken[row.name, column.name])
+        if (row.name, column.name) in self.hangs:
+            self.seconds += self.patience
+            raise TookTooLong("it took too long")
         total = self.costs[column.name] * iterations
         self.seconds += total / 1e9
         counters = {"tracer.stops": self.stops_of_launch + self.stops * iterations} if column.counts else {}

@@ -98,8 +98,9 @@ def test_a_command_has_its_variables_directory_and_output(program: Path, tree: P
         (["stat"], 1, "bench: stat TREE/small/4k: No such file or directory"),
         (["-j", "2", "stat"], 1, "bench: stat TREE/small/4k: No such file or directory"),
         (["nothing-like-it"], 2, "bench: there is no row nothing-like-it"),
-        (["spawn", "TREE/save", "false"], 1, "bench: false ended with status 0x100 in run 0"),
-        (["spawn", "TREE/save", "no-such-command"], 1, "bench: no-such-command ended with status 0x7f00 in run 0"),
+        (["spawn", "TREE/save", "false"], 1, "bench: false ended with 1 in run 1"),
+        (["spawn", "TREE/save", "no-such-command"], 1, "bench: no-such-command ended with 127 in run 1"),
+        (["spawn", "TREE/save", "sh", "-c", "kill -TERM $$"], 1, "bench: sh was killed by signal 15 in run 1"),
     ],
 )
 def test_what_fails_says_so(program: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:

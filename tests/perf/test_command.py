@@ -41,6 +41,8 @@ def test_rows_are_listed(cli: Cli) -> None:
         (["--peer", "nonsense"], "--peer"),
         (["--peer", "native=/"], "there is a column native already"),
         (["--peer", "a=/", "--peer", "a=/"], "there is a column a already"),
+        (["--from", "a.json", "--quick"], "--quick belongs to a run"),
+        (["--from", "a.json", "--peer", "a=/"], "--peer belongs to a run"),
         (["--fail-over", "5"], "belongs to hepwrap perf compare"),
         (["compare", "a.json"], "B.json is missing"),
         (["compare", "a.json", "b.json", "c.json"], "one operand too many"),
@@ -53,6 +55,19 @@ def test_a_mistake_is_one_line_and_nothing_is_made(cli: Cli, words: list[str], s
     assert said in one_line(done)
     assert done.returncode == 2
     assert not list((tmp_path / "cli-home").iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_said_before_anything_is_made(cli: Cli, tmp_path: Path) -> None:
+    done = cli("perf", "--output", "/proc/nowhere")
+    assert one_line(done) == "--output: /proc/nowhere: No such file or directory"
+    assert done.returncode == 1
+    assert not list((tmp_path / "cli-home").iterdir())
+
+
+def test_a_work_directory_that_cannot_be_written_is_one_line(cli: Cli) -> None:
+    done = cli("perf", "--quick", "--work", "/proc/nowhere")
+    assert "name another place by --work" in one_line(done)
+    assert done.returncode == 1
 
 
 def test_without_a_compiler_nothing_is_made(cli: Cli, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hepwrap.perf.compare import Change, Verdict, compare
 from hepwrap.perf.comparison import as_text
+from hepwrap.perf.results import RowResult
 from tests.helpers.measured import MACHINE, results, row, with_cell
 
 
@@ -49,6 +52,31 @@ def test_a_machine_that_is_slower_for_all_changes_no_ratio() -> None:
     assert not native.is_regression(0)
 
 
+def test_one_sample_is_no_change_and_no_regression_however_far_off_it_is() -> None:
+    for before, after in (([10.0] * 3, [99.0]), ([10.0], [99.0] * 3)):
+        change = one(list(before), list(after))
+        assert change.verdict is Verdict.UNKNOWN
+        assert not change.is_regression(0)
+        text = as_text(results(), results(), [change])
+        assert "one sample" in text
+        assert text.splitlines()[-1].startswith("0 of 1 differ")
+
+
+def test_what_is_missing_on_one_side_is_told_with_its_reason() -> None:
+    fine = row("stat", {"native": [1.0] * 3, "hepwrap": [1.0] * 3})
+    gone = RowResult("stat", "title", "group", "ns", None, "g++ is not installed")
+    wrong = with_cell(fine, "hepwrap", error="its answers differ")
+    short = replace(fine, cells={"native": fine.cells["native"]})
+    for other, reason in ((gone, "g++ is not"), (wrong, "its answers differ"), (short, "no such column")):
+        for pair, mark in (((fine, other), "LOST"), ((other, fine), "new")):
+            a, b = (results(one_row) for one_row in pair)
+            line = as_text(a, b, compare(a, b)).splitlines()[-3]
+            assert line.split()[:2] == ["stat", "hepwrap"]
+            assert f"{mark}  {reason}" in line
+    a, b = results(fine), results()
+    assert as_text(a, b, compare(a, b)).count("LOST  no such row") == 2
+
+
 def test_a_figure_that_is_no_longer_there_is_lost_and_a_regression() -> None:
     fine = row("stat", {"native": [1.0] * 3, "hepwrap": [1.0] * 3})
     wrong = with_cell(fine, "hepwrap", error="its answers differ")
@@ -84,8 +112,6 @@ def test_counters_that_differ_are_told_whatever_the_times_are() -> None:
 
 
 def test_other_machines_are_pointed_out() -> None:
-    from dataclasses import replace
-
     here, there = results(), results(machine=replace(MACHINE, processor="Another"))
     assert "different machines" in as_text(here, there, [])
     assert "different machines" not in as_text(here, here, [])
@@ -97,8 +123,8 @@ TIMES = st.lists(st.floats(1, 1e6), min_size=1, max_size=5)
 @given(TIMES, TIMES)
 def test_what_is_faster_one_way_is_slower_the_other(before: list[float], after: list[float]) -> None:
     there, back = one(list(before), list(after), 1.0), one(list(after), list(before), 1.0)
-    opposite = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER, Verdict.SAME: Verdict.SAME}
-    assert opposite[there.verdict] is back.verdict
+    opposite = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
+    assert opposite.get(there.verdict, there.verdict) is back.verdict
 
 
 @given(TIMES, TIMES, st.floats(0, 100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(HepwrapError, match="not JSON"):
         read(tmp_path / "binary")
+
+
+def test_failures_are_those_of_hepwrap_and_of_no_peer() -> None:
+    fine = row("stat", {"native": [2.0], "hepwrap": [1.0], "peer": [1.0]})
+    first = replace(with_cell(fine, "hepwrap", error="wrong"), name="stat-first")
+    found = results(fine, with_cell(replace(fine, name="open"), "hepwrap", error="wrong"), first)
+    assert results(with_cell(fine, "peer", error="wrong")).failures() == []
+    assert found.failures() == ["open (hepwrap)"]
 
 
 def test_a_cell_with_an_error_has_no_figure() -> None:

@@ -170,6 +170,48 @@ def test_a_quick_run_ends_within_a_minute_also_where_a_sample_takes_seconds() ->
     assert 30 < probe.seconds < 60
 
 
+def test_a_column_that_takes_too_long_is_not_tried_again_and_says_why() -> None:
+    probe = FakeProbe(SAME, hangs={("stat", "no-patch")})
+    found = run(probe, [STAT, OPEN], Plan(rounds=3))
+    assert probe.order("stat").count("no-patch") == 1
+    assert "no-patch" not in probe.order("open")
+    assert found["stat"].cells["no-patch"].error == "it took too long"
+    assert found["open"].cells["no-patch"].error == "given up: in stat it took too long"
+    assert all(row.speed("hepwrap") for row in found.values())
+
+
+def test_figures_of_a_column_stay_where_it_is_given_up_later() -> None:
+    probe = FakeProbe(SAME, hangs={("open", "no-patch")})
+    found = run(probe, [STAT, OPEN, STAT], Plan(rounds=2))
+    assert found["stat"].cells["no-patch"].error.startswith("given up")  # The third row came after it hung.
+    found = run(FakeProbe(SAME, hangs={("open", "no-patch")}), [STAT, OPEN], Plan(rounds=2))
+    assert found["stat"].cells["no-patch"].samples == (1000.0, None)
+    assert found["stat"].speed("no-patch")
+
+
+def test_a_quick_run_ends_within_a_minute_also_where_a_column_hangs() -> None:
+    quick = [row for row in ROWS if row.is_quick]
+    probe = FakeProbe(dict.fromkeys(SAME, 1e6), hangs={(row.name, "no-patch") for row in quick}, patience=QUICK.limit)
+    run(probe, quick, QUICK)
+    assert probe.seconds < 60
+
+
+def test_the_minute_of_a_quick_run_has_preparing_in_it() -> None:
+    assert QUICK.after(0.0) == QUICK
+    assert QUICK.after(30.0).budget == 20.0
+    assert (QUICK.after(100.0).budget or 0.0) > 0
+    assert Plan().after(100.0) == Plan()
+
+
+def test_where_time_is_limited_progress_is_that_of_time() -> None:
+    shares: list[float] = []
+    probe = FakeProbe(dict.fromkeys(SAME, 1e9))
+    plan = Plan(rounds=100, loop_seconds=1.0, budget=40.0)
+    Runner(probe, COLUMNS, plan, probe.clock, random.Random(), lambda _text, share: shares.append(share)).run([STAT])
+    assert shares == sorted(shares)
+    assert 0.8 < shares[-1] < 1
+
+
 def test_progress_grows_from_nothing_to_nearly_all() -> None:
     shares: list[float] = []
     probe = FakeProbe(SAME)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ import pytest
 from hepwrap.errors import HepwrapError
 from hepwrap.perf import work
 from hepwrap.perf.columns import parse_peer
-from hepwrap.perf.execute import Done, Processes
+from hepwrap.perf.execute import Done, Processes, TookTooLong
 from hepwrap.perf.macros import ROWS
 from hepwrap.perf.making import Making, Part, Unavailable, write
 from hepwrap.perf.results import Results, as_json, from_json
@@ -113,12 +115,12 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         pass
 
 
-def measured(prepared: tuple[Session, Made], *names: str, peers: Sequence[str] = ()) -> Results:
+def measured(prepared: tuple[Session, Made], *names: str, peers: Sequence[str] = (), plan: Plan = ONCE) -> Results:
     session, _ = prepared
     now = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
     session = replace(session, clock=Clock(now=lambda: now))
     columns = session.columns([parse_peer(text) for text in peers], only_named=True)
-    return session.measure(chosen(ROWS, names), columns, ONCE, lambda _text, _share: None)
+    return session.measure(chosen(ROWS, names), columns, plan, lambda _text, _share: None)
 
 
 def test_a_whole_run_tells_machine_date_versions_and_nothing_of_places(prepared: tuple[Session, Made]) -> None:
@@ -211,6 +213,33 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
     with pytest.raises(HepwrapError, match="sh took more than 1 s and was ended"):
         Processes().run(["sh", "-c", f"sleep 100 & echo $! > {log}; wait"], os.environ, tmp_path, 1.0)
     assert not Path(f"/proc/{log.read_text().strip()}/fd").exists() or _is_ending(int(log.read_text()))
+
+
+def test_who_keeps_the_pipes_of_a_program_that_was_ended_is_not_waited_for(tmp_path: Path) -> None:
+    log = tmp_path / "pid"
+    escapes = f"setsid sh -c 'echo $$ > {log}; exec sleep 250' & wait"
+    with pytest.raises(TookTooLong):
+        Processes().run(["sh", "-c", escapes], os.environ, tmp_path, 1.0)
+    os.kill(int(log.read_text()), signal.SIGKILL)  # ProcessLookupError where it has been waited for
+
+
+def test_a_peer_that_hangs_is_given_up_and_the_others_are_measured(prepared: tuple[Session, Made]) -> None:
+    results = measured(
+        prepared, "stat", "open-close", peers=["hangs=sh -c 'exec sleep 250' /x"], plan=replace(ONCE, limit=10.0)
+    )
+    stat, opened = results.rows
+    assert stat.cells["hangs"].error == "sh took more than 10 s and was ended"
+    assert opened.cells["hangs"].error == "given up: in stat sh took more than 10 s and was ended"
+    assert all(row.speed("hepwrap") and row.speed("no-patch") for row in results.rows)
+    assert results.failures() == []
+
+
+def test_a_full_disk_is_one_line_that_names_the_place(tmp_path: Path) -> None:
+    def full(_making: Making) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # As of a write: it names no file.
+
+    with pytest.raises(HepwrapError, match=f"^{tmp_path}: No space left on device; name another place by --work$"):
+        prepare(tmp_path, [Part("large", "large", full)], Recorder())
 
 
 def _is_ending(pid: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -170,6 +172,19 @@ def test_a_readme_keeps_what_stands_outside_the_marks() -> None:
     assert "old" not in once
     assert "title of fast" in once
     assert updated(once, all_kinds(), "README.md") == once
+
+
+def test_a_readme_that_cannot_be_written_whole_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"{BEGIN}\n{END}\n")
+
+    def full(_self: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(HepwrapError, match=r"--write-readme: .*README\.md: No space left on device"):
+        write_readme(path, results())
+    assert path.read_text() == f"{BEGIN}\n{END}\n"
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])

@@ -16,7 +16,7 @@ from hepwrap.cli.progress import ProgressLine
 from hepwrap.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from hepwrap.perf.columns import Column
     from hepwrap.perf.results import Results
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from hepwrap.perf.session import Session
 
 _BAR = 24
-_EXIT_SLOWER = 1
+_EXIT_SLOWER = _EXIT_WRONG = 1
+#: Options beside --from.
+_WITH_FROM = ("from", "output", "write-readme", "quiet")
 #: Where stderr is no terminal: a log shall show that it goes on.
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 def main(parsed: Parsed, command: Command) -> int:
-    """Measure, prepare, list or compare; 0 when that is done, 1 where a comparison finds a regression."""
+    """Measure, prepare, list or compare; 0 when that is done, 1 for a regression, and where a column of ours failed."""
     if parsed.everything[:1] == ["compare"]:
         return _compare(parsed)
     if parsed.everything:
@@ -46,36 +48,47 @@ def main(parsed: Parsed, command: Command) -> int:
     if parsed.has("from"):
         return _show(parsed)
     session, plan, place, peers = _session(parsed), _plan(parsed), _output(parsed), _peers(parsed)
-    _check_readme(parsed)
-    signal.signal(signal.SIGTERM, _end)  # What was started shall end with us.
+    _check_places(parsed, place)
+    _end_what_was_started()
+    begin = time.monotonic()
     with ProgressLine(quiet=parsed.has("quiet")) as line:
-        session.prepare(lambda text: line.show(lambda: text), stacks=parsed.has("stacks"))
+        tell = _telling(line, quiet=parsed.has("quiet"))
+        session.prepare(lambda text: tell(lambda: text), stacks=parsed.has("stacks"))
         if parsed.has("prepare"):
             line.say(f"{session.work.root} is ready")
             return 0
         columns = session.columns(peers, only_named=parsed.has("quick"))
-        results = _measure(parsed, session, plan, rows, columns, line)
+        start = time.monotonic()
+        results = session.measure(
+            rows,
+            columns,
+            plan.after(start - begin),
+            lambda text, share: tell(lambda: bar(text, share, time.monotonic() - start)),
+            named=parsed.values.get("rows", []),
+        )
         line.clear()
-        return _tell(parsed, results, place or session.work.root / "results", line)
+        _tell(parsed, results, place or session.work.root / "results", line)
+        if failures := results.failures():
+            line.say(f"hepwrap failed, or not all answers were native's, in {', '.join(failures)}")
+        return _EXIT_WRONG if failures else 0
 
 
-def _measure(
-    parsed: Parsed, session: Session, plan: Plan, rows: Sequence[Row], columns: Sequence[Column], line: ProgressLine
-) -> Results:
-    begin = last = time.monotonic()
+def _telling(line: ProgressLine, *, quiet: bool) -> Callable[[Callable[[], str]], None]:
+    """What tells how far it is: on a terminal always, elsewhere by a line now and then."""
+    last = time.monotonic()
 
-    def progress(text: str, share: float) -> None:
+    def tell(text: Callable[[], str]) -> None:
         nonlocal last
         now = time.monotonic()
-        if not line.draws and not parsed.has("quiet") and now - last > _SECONDS_BETWEEN_LINES:
+        if not line.draws and not quiet and now - last > _SECONDS_BETWEEN_LINES:
             last = now
-            line.say(bar(text, share, now - begin))
-        line.show(lambda: bar(text, share, now - begin))
+            line.say(text())
+        line.show(text)
 
-    return session.measure(rows, columns, plan, progress, named=parsed.values.get("rows", []))
+    return tell
 
 
-def _tell(parsed: Parsed, results: Results, place: Path, line: ProgressLine) -> int:
+def _tell(parsed: Parsed, results: Results, place: Path, line: ProgressLine) -> None:
     """The table on stdout, everything else in files."""
     from hepwrap.perf.outputs import write_all
     from hepwrap.perf.readme import write_readme
@@ -86,16 +99,19 @@ def _tell(parsed: Parsed, results: Results, place: Path, line: ProgressLine) -> 
     if parsed.has("write-readme"):
         write_readme(Path(parsed.last("write-readme")), results)
     print(f"\nwritten to {place}: {', '.join(path.name for path in files)}")
-    return 0
 
 
 def _show(parsed: Parsed) -> int:
     """What was measured before, in all its forms; files go beside it unless they shall go elsewhere."""
     from hepwrap.perf.results import read
 
+    others = [key for key in parsed.values if key not in _WITH_FROM]
+    if others:
+        raise UsageError(f"--{others[0]} belongs to a run; --from measures nothing")
     path = Path(parsed.last("from"))
     with ProgressLine(quiet=True) as line:
-        return _tell(parsed, read(path), _output(parsed) or path.parent, line)
+        _tell(parsed, read(path), _output(parsed) or path.parent, line)
+    return 0
 
 
 def _compare(parsed: Parsed) -> int:
@@ -150,17 +166,20 @@ def _peers(parsed: Parsed) -> list[Column]:
     return peers
 
 
-def _check_readme(parsed: Parsed) -> None:
+def _check_places(parsed: Parsed, output: Path | None) -> None:
     """Before a long run rather than after it."""
+    from hepwrap.perf.outputs import check_place
     from hepwrap.perf.readme import check
 
     if parsed.has("write-readme"):
         check(Path(parsed.last("write-readme")))
+    if output is not None and not parsed.has("prepare"):
+        check_place(output)
 
 
 def _output(parsed: Parsed) -> Path | None:
     place = Path(parsed.last("output")) if parsed.has("output") else None
-    if place is not None and place.exists() and not place.is_dir():
+    if place is not None and os.path.exists(place) and not os.path.isdir(place):
         raise UsageError(f"--output: {place} is no directory")
     return place
 
@@ -170,7 +189,7 @@ def _session(parsed: Parsed) -> Session:
     from hepwrap.perf.work import Work, default_directory
 
     place = Path(parsed.last("work")) if parsed.has("work") else default_directory(os.environ)
-    if place.exists() and not place.is_dir():
+    if os.path.exists(place) and not os.path.isdir(place):  # False where it cannot be seen; who uses it says why.
         raise UsageError(f"--work: {place} is no directory")
     return Session(Work(place.absolute()), workloads=_workloads(parsed))
 
@@ -179,10 +198,17 @@ def _workloads(parsed: Parsed) -> Path:
     """The directory with the jobs: where it was said, or where the project's shared data are."""
     if parsed.has("workloads"):
         place = Path(parsed.last("workloads"))
-        if not place.is_dir():
+        if not os.path.isdir(place):
             raise UsageError(f"--workloads: {place} is no directory")
         return place
     return Path(os.environ.get("HEPWRAP_SHARED") or "../shared") / "workloads"
+
+
+def _end_what_was_started() -> None:
+    """With us, also where we are told to end or the terminal is closed (unless `nohup` wants us to go on)."""
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(told) is not signal.SIG_IGN:
+            signal.signal(told, _end)
 
 
 def _end(number: int, _frame: object) -> NoReturn:
