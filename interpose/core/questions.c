@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/openat2.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "../../vfs/index/lookup.h"
 #include "../runtime/rows.h"
@@ -134,6 +136,17 @@ static long copy_text(pid_t task, uint64_t address, char **to)
     return *to ? 0 : -ENOMEM;
 }
 
+/* The path inside of a socket's address, which ends where that does (unix(7)). */
+static long copy_address(pid_t task, uint64_t path, uint64_t address_length, char **to)
+{
+    char buffer[sizeof(((struct sockaddr_un *)0)->sun_path) + 1] = "";
+    size_t length = (uint32_t)address_length - offsetof(struct sockaddr_un, sun_path);
+    if (length >= sizeof buffer || remote_read(task, path, buffer, length) != (long)length)
+        return -EFAULT;
+    *to = strdup(buffer);
+    return *to ? 0 : -ENOMEM;
+}
+
 /* argv's pointers, without the NULL at the end. */
 static long copy_argv(pid_t task, uint64_t address, struct question *question)
 {
@@ -201,6 +214,11 @@ static long fill(pid_t task, struct question *question)
     if (!row)
         return -ENOSYS;
     uint32_t places[2] = {row->path, row->second_path};
+    if (row->handler == DO_address) {
+        long r = copy_address(task, question->arguments[1], question->arguments[2], &question->path[0]);
+        copy_start(task, row, question, 0);
+        return r;
+    }
     for (int i = (question->why >> 8 & 0xff) == THE_BASE_ITSELF; i < 2; i++) {
         long r = places[i] < 6 ? copy_text(task, question->arguments[places[i]], &question->path[i]) : 0;
         if (r < 0)

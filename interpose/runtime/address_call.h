@@ -9,18 +9,25 @@ struct unix_address {
     char path[UNIX_PATH];
 };
 
-/* Is there a path, with an end?  The kernel ends it where the structure ends; here the next byte must be 0, as it is
- * where the program has cleared the whole structure. */
-static inline int has_path(const volatile struct unix_address *address, u32 length)
+/* What an address says: no path, one with an end, or one that only the length of the structure ends. */
+enum address_path { NO_PATH, ENDED_PATH, CUT_PATH };
+
+/* The kernel has copied the whole structure before it looks at anything.  Behind it there is most often a zero byte too,
+ * since the program has cleared more than it says. */
+static inline enum address_path path_in(const volatile struct unix_address *address, u32 length)
 {
-    if (length < SMALLEST_UNIX || length > sizeof *address || address->family != AF_UNIX || !address->path[0])
-        return 0;
+    if (length < SMALLEST_UNIX || length > sizeof *address)
+        return NO_PATH;
+    (void)((const volatile char *)address)[length - 1];
+    if (address->family != AF_UNIX || !address->path[0])
+        return NO_PATH;
     u32 last = length - sizeof address->family, i = 0;
     while (i < last && address->path[i])
         i++;
     if (i < last)
-        return 1;
-    return last < UNIX_PATH && ((u64)&address->path[last] & (SMALLEST_PAGE - 1)) && !address->path[last];
+        return ENDED_PATH;
+    int may_look = last < UNIX_PATH && ((u64)&address->path[last] & (SMALLEST_PAGE - 1));
+    return may_look && !address->path[last] ? ENDED_PATH : CUT_PATH;
 }
 
 /* The path of the host that a virtual one leads to, in an address of its own. */
@@ -44,15 +51,25 @@ static inline u64 look(u64 (*how)(int))
     return target;
 }
 
+/* A path that does not end is the server's to judge, which knows how long it is.  What it starts from is put down. */
+static __attribute__((noinline)) void start_cut_path(void)
+{
+    u64 place = ((const struct unix_address *)f->a[1])->path[0] == '/' ? PLACE_HOST : starting_place(AT_FDCWD);
+    f->base = place > PLACE_HOST ? place : 0;
+}
+
 /* What is ours is tried with the address of nobody first, since the kernel judges the socket before the path.  Nothing is
  * kept on the stack: f->noted is the address, f->flags what the kernel said. */
 static __attribute__((noinline)) long address_call(void)
 {
     static const struct unix_address no_address = {AF_UNIX, "/proc/0/-"};
-    if (!has_path((const struct unix_address *)f->a[1], (u32)f->a[2]))
+    enum address_path kind = path_in((const struct unix_address *)f->a[1], (u32)f->a[2]);
+    if (kind == NO_PATH)
         return native();
     f->noted = f->a[1];
-    f->asked = look(first_look) != LET_KERNEL || look(look_before_making) != LET_KERNEL;
+    if (kind == CUT_PATH)
+        start_cut_path();
+    f->asked = kind == CUT_PATH || look(first_look) != LET_KERNEL || look(look_before_making) != LET_KERNEL;
     f->flags = (i32)(f->asked ? raw3(f->number, f->a[0], &no_address, sizeof no_address) : native());
     if (!doubtful(f->flags) || (!f->asked && look(second_look) == LET_KERNEL))
         return f->flags;

@@ -83,17 +83,19 @@ static inline int has_how(void)
 /* A path that nobody has. */
 static const char nowhere[] = "/proc/0/-";
 
-/* What the kernel finds wrong with a call before it looks at any path: it is asked, about a path that nobody has. */
+/* What the kernel finds wrong with a call before it looks at any path: it is asked, about a path that nobody has.  What is
+ * to be mounted there may stay as it is, and is read before. */
 static __attribute__((noinline)) long wrong_for_kernel(const struct row *row)
 {
     static const char nothing[] = ""; /* openat2's rules hold for a path, not for none */
-    u64 given = f->a[row->path], second = row->second_path < 6 ? f->a[row->second_path] : 0;
+    int both = row->handler == DO_write2;
+    u64 given = f->a[row->path], second = both ? f->a[row->second_path] : 0;
     f->a[row->path] = (u64)(row->handler == DO_openat2 ? nothing : nowhere);
-    if (row->second_path < 6)
+    if (both)
         f->a[row->second_path] = (u64)nowhere;
     long r = native();
     f->a[row->path] = given; /* the caller's registers are restored from here */
-    if (row->second_path < 6)
+    if (both)
         f->a[row->second_path] = second;
     if ((row->number == NR_symlink || row->number == NR_symlinkat) && !*(const volatile char *)f->a[0])
         return -ENOENT; /* that of an empty target, which here is no path to be looked at */

@@ -3,6 +3,8 @@
 #define HEPWRAP_DESCRIPTOR_CALL_H
 #include "path_call.h"
 
+enum { FLAGS_BYTES = 4, FSXATTR_BYTES = 28 }; /* what they read: ioctl_iflags(2), linux/fs.h */
+
 /* Of ioctl only two requests would write; they read what before they ask whether they may. */
 static inline int is_other_request(const struct row *row)
 {
@@ -11,7 +13,9 @@ static inline int is_other_request(const struct row *row)
         return 0;
     if (request != FS_IOC_SETFLAGS && request != FS_IOC_FSSETXATTR)
         return 1;
-    (void)*(const volatile char *)f->a[2];
+    const volatile char *what = (const volatile char *)f->a[2];
+    (void)what[0];
+    (void)what[request == FS_IOC_SETFLAGS ? FLAGS_BYTES - 1 : FSXATTR_BYTES - 1];
     return 0;
 }
 

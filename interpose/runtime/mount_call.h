@@ -41,6 +41,9 @@ static __attribute__((noinline)) long show_nothing(void)
 
 static __attribute__((noinline)) long mount_call(void)
 {
+    long wrong = wrong_for_kernel(f->row); /* who may not is told so before any path is read */
+    if (wrong != STALE)
+        return wrong;
     u64 target = has_source() ? look_at_source() : LET_KERNEL;
     if (TARGET_KIND(target) == TARGET_ERRNO)
         return -(long)TARGET_VALUE(target);

@@ -5,23 +5,27 @@
  *   i<number>   s<text with \xNN>   @NAME   u (unmapped)   e<text> (ends at an unmapped page, without a zero byte)
  *   E<text> (the same with its zero byte)   c<text> C<text> (the same where the file behind the next page ends)
  *   b<size>[+<bytes>] (buffer, shown, so many bytes off its alignment)   r<size> (read-only buffer)
- *   h<size> (buffer that ends at an unmapped page)   t[bytes] x[bytes] f[bytes] (struct stat, statx, statfs, shown)
+ *   h<size> k<size> (buffer that ends at an unmapped page, or where the file behind the next page ends)
+ *   t[bytes] x[bytes] f[bytes] (struct stat, statx, statfs, shown)
  *   w<size>:<number,...> (array of 64-bit words of which so many bytes are there)
  *   g<size> (directory entries, shown sorted)   a<size> (struct xattr_args)   n<path> (AF_UNIX address, 110 bytes)
  *   p<word,...> (array of 64-bit words: numbers, @NAME, or the address of s<text> or n<path>, without commas)
  * "reset" closes what was kept and goes back to the directory of the start.  "signals default|ignored|handled open|blocked"
  * sets SIGSEGV and SIGBUS, and all masks; from there on a call that leaves them otherwise says so.
+ * "inside main|thread|handler|child" says who makes the calls from there on (of a child by vfork only errors can be told).
  * Identities (device, inode) are shown as numbers in the order in which they are first seen.
  */
 #include "guest.h"
 
 #include <linux/stat.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 enum { MOST_BYTES = 1 << 17, SPACE = 1 << 18, FRESH = 0xaa };
 struct argument {
@@ -34,6 +38,7 @@ struct kept {
 	int fd;
 } kept[64];
 static int kept_count, start;
+static char who[16]; /* makes the calls */
 static int is_link; /* the call is a readlink */
 static char *ends; /* first byte that cannot be touched, after pages that can */
 static char *cut;  /* the same where the file behind the mapping ends: SIGBUS */
@@ -134,6 +139,11 @@ static long at_the_end(char *end, const char *word, int with_zero)
 	return (long)place;
 }
 
+static long fresh_up_to(char *end, size_t size)
+{
+	return (long)memset(end - size, FRESH, size);
+}
+
 static long words_up_to_the_end(const char *word)
 {
 	char *rest;
@@ -165,7 +175,7 @@ static struct argument parse(const char *word)
 		off = strtoul(rest, NULL, 0);
 		a.value = (long)take(a.size + off + 16) + (long)off;
 		break;
-	case 'h': a.size = strtoul(word, NULL, 0); a.value = (long)(ends - a.size); break;
+	case 'h': case 'k': a.value = fresh_up_to(a.kind == 'h' ? ends : cut, strtoul(word, NULL, 0)); break;
 	case 'r': a.value = (long)readonly; break;
 	case 't': case 'x': case 'f':
 		off = strtoul(word, NULL, 0);
@@ -369,6 +379,77 @@ static const char *signals_now(void)
 	return memcmp(&mask, &before.mask, 8) ? " MASK CHANGED" : "";
 }
 
+/* A call, and what it has given and left, by whom it was made. */
+static struct attempt {
+	long number, result;
+	const struct argument *a;
+	int error;
+	const char *signals;
+} attempt;
+
+static void attempt_now(void)
+{
+	const struct argument *a = attempt.a;
+	int tries = 0;
+	do /* openat2(2): ".." in a scope cannot be judged while somebody mounts or renames something, anywhere: try again */
+		attempt.result = syscall(attempt.number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
+	while (attempt.number == SYS_openat2 && attempt.result < 0 && errno == EAGAIN && ++tries < 20);
+	attempt.error = errno;
+	attempt.signals = signals_now();
+}
+
+static void *in_thread(void *unused)
+{
+	attempt_now();
+	return unused;
+}
+
+static void in_handler(int number)
+{
+	(void)number;
+	attempt_now();
+}
+
+/* The mask of a handler is that of who was interrupted, and nothing more. */
+static void call_in_handler(void)
+{
+	static char room[65536];
+	const stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
+	const struct sigaction action = {.sa_handler = in_handler, .sa_flags = SA_NODEFER | SA_ONSTACK};
+	sigset_t usual, open;
+	sigaltstack(&stack, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+	sigprocmask(SIG_SETMASK, NULL, &usual);
+	open = usual;
+	sigdelset(&open, SIGUSR1);
+	const sigset_t watched = before.mask;
+	before.mask = open;
+	sigprocmask(SIG_SETMASK, &open, NULL);
+	raise(SIGUSR1);
+	sigprocmask(SIG_SETMASK, &usual, NULL);
+	before.mask = watched;
+}
+
+static void call_inside(void)
+{
+	pthread_t thread;
+	switch (who[0]) {
+	case 't':
+		if (pthread_create(&thread, NULL, in_thread, NULL) || pthread_join(thread, NULL))
+			abort();
+		break;
+	case 'h': call_in_handler(); break;
+	case 'c':
+		if (vfork() == 0) {
+			attempt_now();
+			_exit(0);
+		}
+		wait(NULL);
+		break;
+	default: attempt_now(); break;
+	}
+}
+
 static void perform(int line, char *text)
 {
 	struct argument a[6] = {{0}};
@@ -384,6 +465,10 @@ static void perform(int line, char *text)
 		set_signals(rest);
 		return;
 	}
+	if (!strcmp(word, "inside")) {
+		snprintf(who, sizeof who, "%s", rest);
+		return;
+	}
 	if (strchr(word, '=')) {
 		name = strsep(&word, "=");
 	}
@@ -391,14 +476,11 @@ static void perform(int line, char *text)
 	while ((word = strsep(&rest, " ")) && count < 6)
 		a[count++] = parse(word);
 	is_link = number == SYS_readlinkat || number == SYS_readlink;
-	long result;
-	int tries = 0;
-	do /* openat2(2): ".." in a scope cannot be judged while somebody mounts or renames something, anywhere: try again */
-		result = syscall(number, a[0].value, a[1].value, a[2].value, a[3].value, a[4].value, a[5].value);
-	while (number == SYS_openat2 && result < 0 && errno == EAGAIN && ++tries < 20);
-	int error = errno;
+	attempt = (struct attempt){.number = number, .a = a};
+	call_inside();
+	const long result = attempt.result;
 	if (result < 0) {
-		printf("%d: %s%s\n", line, error_name(error), signals_now());
+		printf("%d: %s%s\n", line, error_name(attempt.error), attempt.signals);
 		return;
 	}
 	if (opens(number) || name) {
@@ -411,7 +493,7 @@ static void perform(int line, char *text)
 	}
 	for (int i = 0; i < count; i++)
 		show(&a[i], result);
-	puts(signals_now());
+	puts(attempt.signals);
 	if (name && kept_count < 64) {
 		snprintf(kept[kept_count].name, sizeof kept[0].name, "%s", name);
 		kept[kept_count++].fd = (int)result;

@@ -5,13 +5,21 @@ from __future__ import annotations
 import pytest
 
 from tests.helpers.bad_pointers import (
+    places_asked,
+    places_of_pointers,
+    script_of_addresses,
     script_of_lists,
+    script_of_mounts,
     script_of_others,
     script_of_paths,
     script_of_results,
     with_open_files,
 )
-from tests.helpers.oracle import HOST, MOUNT, Oracle, agree
+from tests.helpers.oracle import HOST, MOUNT, Host, Oracle, agree
+
+
+def test_every_pointer_of_the_table_is_asked_about() -> None:
+    assert places_of_pointers() - places_asked() == set()
 
 
 @pytest.mark.parametrize("start", [HOST, f"{MOUNT}/dir"])
@@ -25,6 +33,18 @@ def test_a_bad_place_for_the_result_gives_the_errno_of_the_kernel(oracle: Oracle
 
 def test_a_bad_pointer_to_anything_else_gives_the_errno_of_the_kernel(oracle: Oracle, user: bool) -> None:
     agree(oracle, list(script_of_others()), user=user, at_least=650)
+
+
+@pytest.mark.parametrize(("start", "host"), [(f"{MOUNT}/dir", "bare"), (HOST, "decoy")])
+def test_a_bad_address_of_a_socket_gives_the_errno_of_the_kernel(
+    oracle: Oracle, user: bool, start: str, host: Host
+) -> None:
+    """Also one whose path only the address itself ends: nothing is bound in its place on the host."""
+    agree(oracle, list(script_of_addresses(start)), user=user, host=host, at_least=20000)
+
+
+def test_a_bad_pointer_to_what_is_mounted_gives_the_errno_of_the_kernel(oracle: Oracle) -> None:
+    agree(oracle, list(script_of_mounts()), user=True, at_least=450)
 
 
 @pytest.mark.xfail(strict=True, reason="of two things that are wrong with an exec the other one is told than natively")
