@@ -45,9 +45,10 @@ OTHERS = (
     "464 i-100 s{path} i0 suser.one {} i16", "464 i-100 s{path} i0 {} a64 i16", "463 i-100 s{path} i0 suser.x {} i16",
     "463 i-100 s{path} i0 {} a1 i16", "469 i-100 s{path} {} i24 i0", "191 s{path} {} b64 i64", "192 s{path} {} b64 i64",
     "193 @d {} b64 i64", "188 s{path} {} sv i1 i0", "188 s{path} suser.x {} i8 i0", "189 s{path} suser.x {} i8 i0",
-    "189 s{path} {} sv i1 i0", "190 @d {} sv i1 i0", "190 @d suser.x {} i8 i0", "197 s{path} {}", "198 s{path} {}", "199 @d {}",
-    "466 i-100 s{path} i0 {}", "88 {} s{path}", "88 {} s{path}new", "266 {} i-100 s{path}new", "132 s{path} {}",
-    "235 s{path} {}", "261 i-100 s{path} {}", "261 @d i0 {}", "280 i-100 s{path} {} i0", "280 @d i0 {} i0",
+    "189 s{path} {} sv i1 i0", "190 @d {} sv i1 i0", "190 @d suser.x {} i8 i0", "197 s{path} {}", "198 s{path} {}",
+    "199 @d {}", "466 i-100 s{path} i0 {}", "88 {} s{path}", "88 {} s{path}new", "266 {} i-100 s{path}new",
+    "132 s{path} {}", "235 s{path} {}", "261 i-100 s{path} {}", "261 @d i0 {}", "280 i-100 s{path} {} i0",
+    "280 @d i0 {} i0",
     "468 i-100 s{path} {} i24 i0", "468 i-100 s{path} {} i8 i0", "468 i-100 s{path} {} i5000 i0", "445 @l i1 {} i0",
     "16 @d i0x40086602 {}", "16 @d i0x401c5820 {}", "16 @e i0x40086602 {}",
 )  # fmt: skip
