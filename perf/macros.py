@@ -6,11 +6,9 @@ the first run fetches.  What the first one took is a row of its own.
 
 from __future__ import annotations
 
-from hepwrap.perf.goals import Goal, Promise
 from hepwrap.perf.rows import LOOPS, Kind, Row
 
 _TOOLS, _JOBS, _LAUNCH = "tools", "jobs", "launch"
-_MIB = 1024 * 1024
 _IMPORTS = (
     "argparse", "asyncio", "collections", "csv", "ctypes", "dataclasses", "decimal", "email.message", "hashlib",
     "http.client", "json", "logging", "multiprocessing", "pathlib", "random", "sqlite3", "subprocess", "tempfile",
@@ -18,10 +16,6 @@ _IMPORTS = (
 )  # fmt: skip
 _PYTHON = "{prefix}/python/bin/python3"
 _OF_PYTHON = ("LD_LIBRARY_PATH={prefix}/python/lib", "PYTHONDONTWRITEBYTECODE=1")
-
-
-def _speed(value: float) -> Goal:
-    return Goal(Promise.SPEED, value)
 
 
 def _job(name: str, title: str, part: str, file: str, *arguments: str) -> Row:
@@ -35,7 +29,6 @@ def _job(name: str, title: str, part: str, file: str, *arguments: str) -> Row:
         environment=(*_OF_PYTHON, "GEANT4_DATA_DIR={runs}"),
         parts=("python", part),
         job=file,
-        goal=_speed(0.97),
         only_last_line=True,
     )
 
@@ -49,7 +42,6 @@ COMMANDS: tuple[Row, ...] = (
         command=(_PYTHON, "-c", f"import {', '.join(_IMPORTS)}, sys; print(len(sys.modules))"),
         environment=_OF_PYTHON,
         parts=("python",),
-        goal=_speed(0.97),
         is_quick=True,
     ),
     Row(
@@ -59,7 +51,6 @@ COMMANDS: tuple[Row, ...] = (
         Kind.COMMAND,
         command=("find", "{prefix}/files"),
         tools=("find",),
-        goal=_speed(1.0),
     ),
     Row(
         "find-size",
@@ -76,7 +67,6 @@ COMMANDS: tuple[Row, ...] = (
         Kind.COMMAND,
         command=("ls", "-lR", "{prefix}/files"),
         tools=("ls",),
-        goal=_speed(1.0),
         # Sizes of directories; owners.
         unlike=(r"^total \d+$", r"^d\S+ +\d+ \S+ +\S+ +\d+ ", r"(?<=^-rw-r--r-- 1 )\S+ +\S+ "),
     ),
@@ -87,7 +77,6 @@ COMMANDS: tuple[Row, ...] = (
         Kind.COMMAND,
         command=("grep", "-r", "value_00a", *(f"{{prefix}}/files/{number:03}" for number in range(20))),
         tools=("grep",),
-        goal=_speed(1.0),
     ),
     Row(
         "grep-many",
@@ -132,7 +121,6 @@ COMMANDS: tuple[Row, ...] = (
         command=("{prefix}/python/root/bin/root.exe", "-b", "-q", "-l", "-e", 'printf("hi\\n"); 0'),
         environment=_OF_PYTHON,
         parts=("python", "root"),
-        goal=_speed(0.9),
     ),
     Row(
         "import-root",
@@ -142,17 +130,14 @@ COMMANDS: tuple[Row, ...] = (
         command=(_PYTHON, "-c", "import ROOT; print(ROOT.gROOT.GetVersion())"),
         environment=_OF_PYTHON,
         parts=("python", "root"),
-        goal=_speed(0.97),
     ),
 )
 
 LAUNCHES: tuple[Row, ...] = (
-    Row("launch", "start a program that does nothing", _LAUNCH, Kind.LAUNCH, parts=("program",),
-        goal=Goal(Promise.ABOVE, 60e6), is_quick=True),
-    Row("memory", "memory of the helper", _LAUNCH, Kind.MEMORY, command=("true",), unit="B",
-        goal=Goal(Promise.MOST, 60 * _MIB)),
+    Row("launch", "start a program that does nothing", _LAUNCH, Kind.LAUNCH, parts=("program",), is_quick=True),
+    Row("memory", "memory of the helper", _LAUNCH, Kind.MEMORY, command=("true",), unit="B"),
     Row("memory-find", "memory of the helper after find over 20,000 files", _LAUNCH, Kind.MEMORY, unit="B",
-        command=("find", "{prefix}/files", "-size", "+1k"), goal=Goal(Promise.MOST, 60 * _MIB)),
+        command=("find", "{prefix}/files", "-size", "+1k")),
 )  # fmt: skip
 
 #: All rows, in the order in which they are shown.

@@ -71,18 +71,18 @@ def _table(results: Results) -> str:
         if row.group != group:
             group = row.group
             lines.append(f'<tr class="group"><th colspan="{len(names) + 2}">{escape(group)}</th></tr>')
-        lines.append(_row(row, names, wrapped))
+        lines.append(_row(results, row, names, wrapped))
     heading = "".join(f"<th>{escape(name)}</th>" for name in ["", *names, "goal"])
     return f"<table>\n<thead><tr>{heading}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>"
 
 
-def _row(row: RowResult, names: Sequence[str], wrapped: str) -> str:
+def _row(results: Results, row: RowResult, names: Sequence[str], wrapped: str) -> str:
     head = f"<tr><th>{escape(row.title)}</th>"
     if row.missing:
         return f'{head}<td class="none" colspan="{len(names) + 1}">not measured: {escape(row.missing)}</td></tr>'
     cells = "".join(f"<td>{escape(cell_text(row, name))}</td>" for name in names)
-    look = {None: "", True: "ok", False: "missed"}[row.is_goal_reached(wrapped)]
-    return f'{head}{cells}<td class="{look}">{escape(goal_text(row, wrapped))}</td></tr>'
+    look = {None: "", True: "ok", False: "missed"}[results.is_goal_reached(row, wrapped)]
+    return f'{head}{cells}<td class="{look}">{escape(goal_text(results, row, wrapped))}</td></tr>'
 
 
 def _columns(results: Results) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hepwrap.errors import HepwrapError
-from hepwrap.perf.columns import NATIVE
+from hepwrap.perf.columns import HEPWRAP, NATIVE
 from hepwrap.perf.counters import STOPS
 from hepwrap.perf.figures import Summary
 from hepwrap.perf.results import FIRST, Results, RowResult
@@ -38,12 +39,14 @@ def plots(results: Results) -> Iterator[Plot]:
     """One plot for each group of rows, one for several processes, one for counters; NoPlots without matplotlib."""
     figure_of = _figures()
     columns = [column.name for column in results.columns if column.name != NATIVE and not column.missing]
+    wrapped = next((column.name for column in results.columns if column.kind == HEPWRAP), "")
     groups = list(dict.fromkeys(row.group for row in results.rows))
     for group in groups:
         rows = [row for row in results.rows if row.group == group and any(row.speed(name) for name in columns)]
         if rows:
             title = f"{group}: speed relative to native"
-            yield Plot(f"speed-{_slug(group)}", title, _speeds(figure_of, title, rows, columns))
+            needed = [results.needed_speed(row, wrapped) for row in rows]
+            yield Plot(f"speed-{_slug(group)}", title, _speeds(figure_of, title, rows, columns, needed))
     counted = [row for row in results.rows if any(row.cells[name].counters for name in columns if name in row.cells)]
     counted = [row for row in counted if not row.name.endswith(FIRST)]
     if counted:
@@ -52,6 +55,8 @@ def plots(results: Results) -> Iterator[Plot]:
 
 
 def _figures() -> Any:
+    # What it would say, of fonts and of homes without a cache, is of no use to who reads results.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -70,7 +75,9 @@ def _slug(text: str) -> str:
     return "-".join(text.split())
 
 
-def _speeds(figure_of: Any, title: str, rows: Sequence[RowResult], columns: Sequence[str]) -> bytes:
+def _speeds(
+    figure_of: Any, title: str, rows: Sequence[RowResult], columns: Sequence[str], needed: Sequence[float | None]
+) -> bytes:
     """Horizontal bars on a logarithmic axis, from native's speed at 1, with the spread of the rounds."""
     figure = figure_of(len(rows) * max(2, len(columns)) * 0.7)
     axes = figure.subplots()
@@ -80,7 +87,7 @@ def _speeds(figure_of: Any, title: str, rows: Sequence[RowResult], columns: Sequ
         bars = [(at + number * thickness, speed) for at, speed in found if speed is not None and speed.median > 0]
         _bars(axes, bars, thickness, column, _COLOURS[number % len(_COLOURS)])
     middle = thickness * (len(columns) - 1) / 2
-    goals = [(at + middle, row.goal.value) for at, row in enumerate(rows) if row.goal and row.goal.promise == "speed"]
+    goals = [(at + middle, value) for at, value in enumerate(needed) if value]
     for number, (at, value) in enumerate(goals):
         label = "goal" if number == 0 else None
         axes.plot([value, value], [at - 0.45, at + 0.45], color=_KEPT, linewidth=2.5, linestyle=":", label=label)
@@ -131,7 +138,9 @@ def _finished(figure: Any, axes: Any, title: str, labels: Sequence[str], middle:
     axes.grid(axis="x", linewidth=0.3)
     axes.xaxis.set_major_formatter(lambda value, _at: f"{value:g}")
     axes.tick_params(axis="x", labelsize=8)
-    axes.legend(fontsize=8, loc="best")
+    axes.tick_params(axis="x", which="minor", labelbottom=False)
+    # Beside the bars: on them it would hide some.
+    figure.legend(fontsize=8, loc="outside lower center", ncols=8)
     out = io.BytesIO()
     # No date and no version in it: equal results give equal images.
     figure.savefig(out, format="png", metadata={"Software": None})

@@ -16,12 +16,12 @@ from typing import Any
 from hepwrap.errors import HepwrapError
 from hepwrap.perf.columns import HEPWRAP, NATIVE
 from hepwrap.perf.figures import Summary, speed, summary
-from hepwrap.perf.goals import Goal, Promise, is_reached
+from hepwrap.perf.goals import Figures, Goal, Promise, is_reached, needed_speed
 from hepwrap.perf.machine import Machine
 
 SCHEMA = "hepwrap-perf"
 #: Goes up when a reader of the older form would misunderstand the newer one.
-VERSION = 1
+VERSION = 2
 #: Ends the name of a row that tells of the first run of a command in its launch.
 FIRST = "-first"
 
@@ -71,6 +71,11 @@ class RowResult:
     missing: str = ""
     cells: Mapping[str, Cell] = field(default_factory=dict)
 
+    @property
+    def processes(self) -> int:
+        """How many do it at once."""
+        return max((cell.processes for cell in self.cells.values()), default=1)
+
     def speed(self, column: str) -> Summary | None:
         """How many times as fast as native; None where there is nothing to compare."""
         base, other = self.cells.get(NATIVE), self.cells.get(column)
@@ -78,12 +83,10 @@ class RowResult:
             return None
         return speed(base.samples, other.samples)
 
-    def is_goal_reached(self, column: str) -> bool | None:
-        """Whether the column keeps the row's promise; None where there is none, or no figure."""
+    def figures(self, column: str) -> Figures:
+        """What goals are judged by."""
         cells = {name: cell.summary for name, cell in self.cells.items()}
-        if self.goal is None:
-            return None
-        return is_reached(self.goal, cells.get(NATIVE), cells.get(column), self.speed(column))
+        return Figures(cells.get(NATIVE), cells.get(column), self.speed(column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,21 @@ class Results:
     load: float
     columns: tuple[ColumnInfo, ...]
     rows: tuple[RowResult, ...]
+
+    def is_goal_reached(self, row: RowResult, column: str) -> bool | None:
+        """Whether the column keeps the row's promise; None where there is none, or no figure."""
+        if row.goal is None or (row.goal.promise is Promise.SAME and row.processes > self.machine.cores):
+            return None
+        return is_reached(row.goal, row.figures(column), self._base(row, column))
+
+    def needed_speed(self, row: RowResult, column: str) -> float | None:
+        """How many times as fast as native the column must be there; None where no speed is promised, or known."""
+        return None if row.goal is None else needed_speed(row.goal, row.figures(column), self._base(row, column))
+
+    def _base(self, row: RowResult, column: str) -> Figures:
+        """Of the row that the goal refers to; of the row itself where that is no other."""
+        name = row.goal.base if row.goal is not None and row.goal.base else row.name
+        return next((one.figures(column) for one in self.rows if one.name == name), Figures(None, None, None))
 
     def failures(self) -> list[str]:
         """Rows that have an error in a column of hepwrap's own, `row (column)`."""
@@ -169,7 +187,9 @@ def _results(raw: dict[str, Any]) -> Results:
 
 def _row(raw: dict[str, Any]) -> RowResult:
     cells = {str(name): _cell(cell) for name, cell in raw["cells"].items()}
-    goal = raw["goal"] and Goal(Promise(raw["goal"]["promise"]), _number(raw["goal"]["value"]))
+    goal = raw["goal"] and Goal(
+        Promise(raw["goal"]["promise"]), _number(raw["goal"]["value"]), str(raw["goal"]["base"])
+    )
     return RowResult(**{**raw, "cells": cells, "goal": goal})
 
 

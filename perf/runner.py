@@ -237,7 +237,7 @@ def _results(cells: Sequence[_Field]) -> list[RowResult]:
     results = [_result(row, cells, {cell.column.name: _cell(cell) for cell in cells})]
     if row.kind is Kind.COMMAND:
         title = f"{row.title}: the first run in a launch"
-        first = replace(row, name=row.name + FIRST, title=title, goal=None)
+        first = replace(row, name=row.name + FIRST, title=title)
         results.append(_result(first, cells, {cell.column.name: _first(cell) for cell in cells}))
     return results
 

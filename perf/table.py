@@ -66,18 +66,20 @@ def counters_text(cell: Cell) -> str:
     return ", ".join(said)
 
 
-def goal_text(row: RowResult, column: str) -> str:
+def goal_text(results: Results, row: RowResult, column: str) -> str:
     """The goal and whether it is reached."""
     if row.goal is None:
         return ""
-    verdict = {None: "", True: " ok", False: " missed"}[row.is_goal_reached(column)]
+    verdict = {None: "", True: " ok", False: " missed"}[results.is_goal_reached(row, column)]
     return f"{promised(row.goal, row.unit)}{verdict}"
 
 
 def promised(goal: Goal, unit: str) -> str:
     """What is promised, in a few letters."""
+    if goal.promise is Promise.SAME:
+        return "as one"
     if goal.promise is Promise.SPEED:
-        return f"{digits(goal.value)}x"
+        return f"{digits(goal.value)}x{f' of {goal.base}' if goal.base else ''}"
     return f"<= {'+' if goal.promise is Promise.ABOVE else ''}{quantity(goal.value, unit)}"
 
 
@@ -115,7 +117,7 @@ def cells_of(results: Results) -> tuple[list[str], list[tuple[str, list[list[str
     groups: dict[str, list[list[str]]] = {}
     for row in results.rows:
         cells = ["not measured" if row.missing else cell_text(row, name) for name in names]
-        groups.setdefault(row.group, []).append([row.title, *cells, goal_text(row, wrapped)])
+        groups.setdefault(row.group, []).append([row.title, *cells, goal_text(results, row, wrapped)])
     return ["", *names, "goal"], list(groups.items())
 
 
@@ -128,7 +130,5 @@ def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 def as_text(results: Results) -> str:
     """The table for a terminal; what could not be measured stands below it."""
     heading, groups = cells_of(results)
-    lines = [heading]
-    for group, rows in groups:
-        lines += [[""] * len(heading), [group, *[""] * (len(heading) - 1)], *rows]
-    return "\n".join([*machine_lines(results), "", *aligned(lines), "", *notes(results)]).rstrip() + "\n"
+    tables = ["\n".join(aligned([[group, *heading[1:]], *rows])) for group, rows in groups]
+    return "\n\n".join(["\n".join(machine_lines(results)), *tables, "\n".join(notes(results))]).rstrip() + "\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hepwrap.perf.macros import ROWS
-from hepwrap.perf.results import as_json
+from hepwrap.perf.results import VERSION, as_json
 from tests.helpers.front import Cli, one_line
 from tests.helpers.measured import results, row
 
@@ -91,7 +91,7 @@ def test_a_readme_that_takes_no_results_is_refused_before_anything_is_made(cli: 
         ("{", "is not JSON"),
         ("{}", "is not a result of hepwrap perf"),
         ('{"schema": "hepwrap-perf", "version": 99}', "has version 99"),
-        ('{"schema": "hepwrap-perf", "version": 1}', "is damaged"),
+        (f'{{"schema": "hepwrap-perf", "version": {VERSION}}}', "is damaged"),
     ],
 )
 def test_a_file_that_is_no_result_is_one_line(cli: Cli, files: Path, content: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -45,6 +46,10 @@ def test_the_rows_of_the_classic_tables_are_there() -> None:
     wanted += " signal getppid stat-relative stat-relative-host stat-host open-close-host stat-x2 stat-x4 open-close-x8"
     wanted += " python find ls grep g++ git pythia geant4 root.exe import-root launch memory"
     assert set(wanted.split()) <= {row.name for row in ROWS}
+
+
+def test_as_many_processes_as_there_are_cores_do_it_at_once() -> None:
+    assert {row.processes for row in LOOPS} >= {1, 2, 4, 8, len(os.sched_getaffinity(0))}
 
 
 def test_kinds_have_what_they_need() -> None:
