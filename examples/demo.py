@@ -23,7 +23,7 @@ from hepwrap.errors import HepwrapError
 
 NAME = "stack.hep.example"
 REQUIREMENTS = ["pythia8mc==8.317.2"]
-JOB = Path(__file__).resolve().with_name("pythia8_events.py")
+JOB = Path(__file__).resolve().parents[1] / "perf/jobs/pythia8_events.py"
 HEPWRAP = [str(Path(sys.executable).with_name("hepwrap"))]
 
 

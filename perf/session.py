@@ -54,8 +54,8 @@ class Session:
     executor: Executor = field(default_factory=Processes)
     clock: Clock = field(default_factory=Clock)
     hepwrap: Sequence[str] = field(default_factory=hepwrap_command)
-    #: Where jobs are.
-    workloads: Path = Path("workloads")
+    #: Where jobs are: our own, or others of the same names.
+    workloads: Path = Path(__file__).resolve().parent / "jobs"
 
     def prepare(self, say: Say, *, stacks: bool = False) -> Made:
         """Tree, repository and programs, as far as they are not there."""
@@ -120,7 +120,7 @@ class Session:
         if absent:
             return f"{absent} is not installed"
         if row.job and not (self.workloads / row.job).is_file():
-            return f"{row.job} is not in {self.workloads.name}; name its directory by --workloads"
+            return f"{row.job} is not in {self.workloads.name}, the directory of --workloads"
         return made.why_not(row.parts)
 
     def probe(self, url: str = "", limit: float = Plan().limit) -> Probe:

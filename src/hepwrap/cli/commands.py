@@ -123,7 +123,10 @@ _PERF = (
     _switch("--prepare", key="prepare", help="make tree and repository, and measure nothing"),
     _switch("--stacks", key="stacks", help="with the packages of the HEP rows in it, which pip downloads (700 MB)"),
     _value(
-        "--workloads", key="workloads", metavar="DIR", help="where the jobs of the HEP rows are (../shared/workloads)"
+        "--workloads",
+        key="workloads",
+        metavar="DIR",
+        help="other jobs of the same names for pythia and geant4",
     ),
     _value("--write-readme", key="write-readme", metavar="FILE", help="put the results into FILE, between its marks"),
     _value("--from", key="from", metavar="FILE", help="measure nothing and show the results in FILE (results.json)"),

@@ -185,23 +185,23 @@ def _output(parsed: Parsed) -> Path | None:
 
 
 def _session(parsed: Parsed) -> Session:
+    from dataclasses import replace
+
     from hepwrap.perf.session import Session
     from hepwrap.perf.work import Work, default_directory
 
     place = Path(parsed.last("work")) if parsed.has("work") else default_directory(os.environ)
     if os.path.exists(place) and not os.path.isdir(place):  # False where it cannot be seen; who uses it says why.
         raise UsageError(f"--work: {place} is no directory")
-    return Session(Work(place.absolute()), workloads=_workloads(parsed))
+    session = Session(Work(place.absolute()))
+    return replace(session, workloads=_workloads(parsed)) if parsed.has("workloads") else session
 
 
 def _workloads(parsed: Parsed) -> Path:
-    """The directory with the jobs: where it was said, or where the project's shared data are."""
-    if parsed.has("workloads"):
-        place = Path(parsed.last("workloads"))
-        if not os.path.isdir(place):
-            raise UsageError(f"--workloads: {place} is no directory")
-        return place
-    return Path(os.environ.get("HEPWRAP_SHARED") or "../shared") / "workloads"
+    place = Path(parsed.last("workloads"))
+    if not os.path.isdir(place):
+        raise UsageError(f"--workloads: {place} is no directory")
+    return place
 
 
 def _end_what_was_started() -> None:
