@@ -26,6 +26,12 @@ def patching(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def patched(patching: list[str]) -> bool:
+    """Whether they are."""
+    return "--no-patch" not in patching
+
+
+@pytest.fixture(scope="session")
 def test_flags(unprivileged: Unprivileged, test_repository: ServedRepository) -> list[str]:
     """The options for test.hep.example."""
     return flags_of(unprivileged, test_repository)

@@ -17,11 +17,6 @@ from tests.helpers.programs import Pair, fill
 PATCHABLE, LEFT_ALONE = 17 * 10, 5 * 10
 
 
-@pytest.fixture
-def patched(patching: list[str]) -> bool:
-    return not patching
-
-
 def account(pair: Pair, words: list[str]) -> dict[str, dict[str, int]]:
     """The account of a run in the repository that went well."""
     file = pair.launcher.home / "patching.json"
