@@ -72,6 +72,18 @@ static __attribute__((noinline)) long perform_by_path(const struct plan *plan, u
     return r;
 }
 
+/* The same where the program has no descriptor left: by the name in the directory of memory files, which only it has. */
+static __attribute__((noinline)) long perform_by_name(const struct plan *plan, u64 argv)
+{
+    char name[STANDIN_NAME];
+    if (!index_of()->files_token)
+        return -EMFILE;
+    long r = tell(NR_execveat, plan->execfn_at, plan->comm_at, index_of()->files_at, (u64)file_name(name, plan->inode_at),
+                  argv, f->a[f->row->path + 2]);
+    tell((u64)-1, 0, 0, 0, 0, 0, 0);
+    return r == -EBADF || r == -ENOENT || r == -ENOTDIR || r == -EACCES ? -EMFILE : r;
+}
+
 /* Little is kept on the stack: f->noted is where the plan lies. */
 static inline long execute_plan(u32 tries)
 {
@@ -79,11 +91,13 @@ static inline long execute_plan(u32 tries)
     long fd = 0;
     if (plan->inode_at) {
         fd = open_certainly(at(index_of(), plan->inode_at), O_PATH | O_CLOEXEC, tries);
-        if (fd < 0)
+        if (fd < 0 && fd != -EMFILE)
             return fd;
         plan = at(index_of(), f->noted);
     }
     u64 argv = plan->argv_at ? (u64)at(index_of(), plan->argv_at) : f->a[f->row->path + 1];
+    if (fd < 0)
+        return perform_by_name(plan, argv);
     return plan->inode_at ? perform(fd, argv, plan->execfn_at, plan->comm_at) : perform_by_path(plan, argv);
 }
 
@@ -149,7 +163,7 @@ static __attribute__((noinline)) long execute_known(u64 target)
         return execute_as_planned();
     long fd = open_certainly(at(index_of(), program), O_PATH | O_CLOEXEC, 0);
     if (fd < 0)
-        return fd == STALE ? execute_as_planned() : fd;
+        return fd == STALE || fd == -EMFILE ? execute_as_planned() : fd;
     if (is_first_name(path_of(0), at(index_of(), program)))
         return perform_by_first_name(fd);
     const char *name = at(index_of(), f->noted);

@@ -54,8 +54,27 @@ static inline int standin_flags(const struct inode *inode)
     return flags & ~SPENT_BY_OPEN;
 }
 
+/* The working directory f->noted by the name of its stand-in, where the program has no descriptor left: chdir(2) needs none.
+ * Should that be evicted in between, the process is elsewhere until this is made again. */
+static __attribute__((noinline)) long enter_by_name(void)
+{
+    char name[STANDIN_NAME];
+    const struct inode *inode = at(index_of(), f->noted);
+    u32 sequence = LOAD(inode->sequence);
+    i32 descriptor = LOAD(inode->descriptor);
+    if (descriptor < 0 || LOAD(index_of()->flags) & HEADER_WANDERERS)
+        return -EMFILE;
+    int announced = announce_change();
+    long r = raw1(NR_chdir, standin_name(name, (u32)descriptor, 1));
+    change_is_made(announced);
+    return r < 0 ? -EMFILE : LOAD(inode->sequence) == sequence ? 0 : STALE;
+}
+
+/* What the call gives once its stand-in has been opened, or could not be. */
 static inline long opened(long fd)
 {
+    if (fd == -EMFILE && f->row->handler == DO_chdir)
+        return enter_by_name();
     if (fd < 0 || f->row->handler <= DO_creat)
         return fd;
     int announced = announce_change();

@@ -99,10 +99,10 @@ static __attribute__((noinline)) long carry_out(u64 target)
             return unless_wrong_times(r);
         if (r == OPEN_IT) {
             const struct inode *inode = at(index_of(), f->noted);
-            r = open_certainly(inode, standin_flags(inode), tries);
+            r = opened(open_certainly(inode, standin_flags(inode), tries));
         }
         if (r != STALE)
-            return opened(r);
+            return r;
         target = TARGET(TARGET_ASK, 0); /* it has gone, or this task cannot reach it by name, or a link of the host's */
     }
     return -EIO;

@@ -134,6 +134,8 @@ DIFFERENCES = (
     Difference("newfstatat", "`/proc/PID/fd/N/.` of a directory that the caller may not search succeeds",
                "the stand-in lets everybody in"),
     Difference("openat", "of a path that cannot be read, and flags that are wrong: EFAULT", "the path is read first"),
+    Difference("execve", "with `--sealed`, of a virtual program by who has no descriptor left: EMFILE",
+               "a sealed memory file is executed by a descriptor of it; without `--sealed` by its name"),
     Difference("execve", "of two things that are wrong with an exec another may be told", "the list is read earlier"),
     Difference("sendto sendmsg sendmmsg", "to a virtual path: ENOENT, or what the host has by that name",
                "not caught: to see whether there is an address costs each `send` 40 to 95 ns of 740, and `sendmsg` and"

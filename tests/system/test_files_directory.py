@@ -260,3 +260,45 @@ def test_a_shell_with_redirections_of_its_own_does_not_meet_it(pair: Pair) -> No
     native, found = differing(pair, "bash", "-c", script)
     assert "same" in native
     assert found == []
+
+
+#: Nothing is free but so many; what needs none natively needs none here.
+FULL = """
+import errno, os, resource, sys
+top, left = sys.argv[1], int(sys.argv[2])
+def tell(what, call, *words):
+    try:
+        print(what, call(*words), flush=True)
+    except OSError as error:
+        print(what, errno.errorcode[error.errno], flush=True)
+def run(program):
+    child = os.fork()
+    if not child:
+        tell(program, os.execv, program, [program])
+        os._exit(9)
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+os.chdir(f"{top}/dir")
+held = []
+try:
+    while True:
+        held.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+except OSError:
+    for fd in held[len(held) - left:]:
+        os.close(fd)
+for place in (top, "dir", "..", f"{top}/missing", f"{top}/file", f"{top}/dir"):
+    tell(place, os.chdir, place)
+    tell("now in", os.getcwd)
+    tell("file", lambda: os.stat("../file").st_size)
+for _ in range(2):
+    for program in ("static", "dynamic"):
+        run(f"{top}/{program}")
+        run(f"../{program}")
+"""
+
+
+@pytest.mark.parametrize("left", ["0", "1"])
+def test_who_has_no_descriptor_left_goes_elsewhere_and_executes(pair: Pair, left: str) -> None:
+    native, found = differing(pair, PYTHON, "-c", FULL, "{top}", left)
+    assert native.count("number 42") == 8
+    assert found == []
