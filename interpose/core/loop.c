@@ -197,7 +197,8 @@ static void on_signal(struct tracer *tracer, pid_t task, int signal)
     }
     disposition_delivered(tracer, task, signal);
     if (ptrace(PTRACE_GETREGS, task, NULL, &regs) == 0) {
-        patch_retreat(tracer, task, &regs);
+        if (signal != SIGTRAP) /* who steps through its own code would never come further */
+            patch_retreat(tracer, task, &regs);
         signal_passed(tracer, task, &regs);
     }
     go_on(task, signal);

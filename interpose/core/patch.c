@@ -243,7 +243,7 @@ static uint64_t at_door(const struct tracer *tracer, const struct site *site, co
 {
     uint64_t offset = regs->rip - tracer->base;
     const struct image_head *head = tracer->head;
-    bool enters = offset >= head->entry && offset < head->begun, leaves = offset >= head->others && offset < head->mend;
+    bool enters = offset >= head->entry && offset <= head->begun, leaves = offset >= head->others && offset < head->mend;
     return (enters || leaves) && (regs->rcx == site->at || regs->rcx == way_back(site)) ? site->at : 0;
 }
 

@@ -276,13 +276,11 @@ static inline long list_directory(int old)
 static inline long put_value(u64 ticket, char *to, u64 size)
 {
     const struct slot *slot = slot_of(ticket);
-    u64 length = slot->length;
-    if (!size)
-        return (long)length;
-    if (size < length)
-        return -ERANGE;
-    copy(to, at(index_of(), slot->data_at), length);
-    return slot_is_still(ticket) ? (long)length : STALE_DATA;
+    u64 length = LOAD(slot->length);
+    long r = size && size < length ? -ERANGE : (long)length;
+    if (size && r >= 0)
+        copy(to, at(index_of(), slot->data_at), length);
+    return slot_is_still(ticket) ? r : STALE_DATA;
 }
 
 /* Attributes that no catalogue has are answered here: ls and cp ask for them with every file. */

@@ -198,10 +198,12 @@ static inline int goes_up_from_proc(const char *path)
     return may_be_link_of_proc(path) && goes_up(path);
 }
 
-/* Is there a symbolic link on the way (or something else that lets us not know)? */
+/* Is there a symbolic link on the way (or something else that lets us not know)?  One at the end is none where the call
+ * is about the link itself; of calls on two paths that is not known. */
 static __attribute__((noinline)) int may_turn_off(int dirfd, const char *path)
 {
-    u64 how[3] = {O_PATH | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS};
+    u32 last = f->follow || f->row->second_path < 6 ? 0 : O_NOFOLLOW;
+    u64 how[3] = {O_PATH | O_CLOEXEC | last, 0, RESOLVE_NO_SYMLINKS};
     long r = raw4(NR_openat2, dirfd, path, how, sizeof how);
     if (r >= 0)
         raw1(NR_close, r);

@@ -86,6 +86,15 @@ def test_paths_of_the_host_are_never_asked_about(count: Count) -> None:
     assert count(script) == {}
 
 
+def test_a_link_of_the_host_that_is_not_followed_is_never_asked_about(count: Count) -> None:
+    """Also where the host has a /cvmfs, and what is followed could lead there."""
+    looks = []
+    for path in (f"{HOST}/real-link", f"{HOST}/into", f"{HOST}/dangling", f"{HOST}/circle", "totop", "./relative"):
+        looks += [f"6 s{path} t", f"89 s{path} b64 i64", f"262 i-100 s{path} t i256", f"192 s{path} suser.none x i0"]
+        looks += [f"257 i-100 s{path} i{flags} i0" for flags in (0o400000, 0o10400000)]
+    assert count([f"80 s{HOST}", *looks * 2]) == count([f"80 s{HOST}"])
+
+
 #: Ways to write what is missing, with directories in front of it, behind a link of the host.
 GONE = ("gone/x", "gone/x/y", "gone/z/../x", "gone/.", "gone//x/", "there/gone/x", "there/../gone/x")
 

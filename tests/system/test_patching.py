@@ -111,6 +111,19 @@ def test_threads_are_thrown_out_of_first_calls_beside_others_that_are_made(
     assert bool(account(work, words)["tracer"]["patched"]) == patched
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_site_is_patched_while_threads_run_through_it(
+    work: Pair, guests: Guests, patched: bool, threads: int
+) -> None:
+    """Not where they could meet half of a jump: in two lines of the cache, or on two pages."""
+    words = [str(guests.path("running_site")), str(threads)]
+    assert work.assert_same(words) == b"wrong: 0 of 30 sites\n"
+    counters = account(work, words)["tracer"]
+    left = 20 if threads else 0
+    assert counters["unpatched"] == (left if patched else 0)
+    assert (counters["patched"] >= 30 - left) == patched
+
+
 def test_a_fork_beside_first_calls_copies_no_half_of_a_jump(work: Pair, guests: Guests) -> None:
     """Eight times, each with forks while sites are being written by two threads."""
     line = f"{guests.path('site_storm')} 2 {{top}}/src/main.c {{top}}/src/none"
@@ -133,6 +146,13 @@ def test_a_handler_that_calls_at_the_site_it_interrupted_returns_rightly(
     text = work.assert_same([program, "{top}/src/main.c", str(fifo)])
     assert b"x handler: 0" in text
     assert b"yz handler: 0" in text
+
+
+def test_a_program_that_steps_through_a_site_comes_to_its_end(work: Pair, guests: Guests, patched: bool) -> None:
+    """And whatever other signal comes before the call has begun finds it at the site, where a library looks for it."""
+    text = work.launcher.ok(*fill([str(guests.path("steps_itself")), "{top}/src/main.c"], work.top))
+    assert text.startswith(b"wrong: 0, came: yes, ")
+    assert text.endswith(b", on its way: 0\n") or not patched
 
 
 @pytest.mark.parametrize("threads", [1, 12])

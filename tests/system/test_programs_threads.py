@@ -36,7 +36,7 @@ def test_threads_of_c_see_what_they_see_natively(work: Pair, guests: Guests, sta
 
 
 def test_threads_of_c_open_what_leaves_memory_all_the_time(work: Pair, guests: Guests) -> None:
-    """Without waiting (O_NONBLOCK), which shall make no difference while we look who has what open."""
+    """Eight threads, and room for a handful of files; opened without waiting, while we look who has what open."""
     account = work.launcher.home / "account.json"
     few = dataclasses.replace(work, launcher=work.launcher.having("--cache-size", "60K", f"--stats={account}"))
     text = few.assert_same(["sh", "-c", f"{guests.path('threads')} 10 {{top}}/text/*/* {{top}}/src/*"])
