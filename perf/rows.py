@@ -80,8 +80,9 @@ def _loops(group: str, *rows: tuple[str, str, bool]) -> tuple[Row, ...]:
     return tuple(Row(name, title, group, is_quick=quick) for name, title, quick in rows)
 
 
-#: How many processes do the same at once: these, and as many as there are cores.
-_COUNTS = sorted({2, 4, 8, len(os.sched_getaffinity(0))} - {1})
+def counts_at_once(cores: int) -> list[int]:
+    """How many processes do the same at once: a few, and as many as there are cores."""
+    return sorted({2, 4, 8, cores} - {1})
 
 
 def _at_once(count: int) -> tuple[Row, ...]:
@@ -162,7 +163,7 @@ LOOPS: tuple[Row, ...] = (
         ("open-read-4k-host", "open, read 4 KB of a host file, close", False),
         ("readdir-1000-host", "read a host directory of 1,000 entries", False),
     ),
-    *(row for count in _COUNTS for row in _at_once(count)),
+    *(row for count in counts_at_once(len(os.sched_getaffinity(0))) for row in _at_once(count)),
 )
 
 

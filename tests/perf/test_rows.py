@@ -10,9 +10,10 @@ import pytest
 
 from hepwrap.errors import UsageError
 from hepwrap.perf.macros import COMMANDS, LAUNCHES, ROWS
+from hepwrap.perf.making import Sizes
 from hepwrap.perf.parts import PARTS
 from hepwrap.perf.program import SOURCES
-from hepwrap.perf.rows import LOOPS, Kind, chosen
+from hepwrap.perf.rows import LOOPS, Kind, chosen, counts_at_once
 
 #: Rows of the C program that are no rows of the comparison: the empty one, and what runs commands.
 TOOLS = {"nothing", "spawn"}
@@ -36,20 +37,49 @@ def test_every_part_that_a_row_needs_can_be_made() -> None:
     assert {part for row in ROWS for part in row.parts} <= {part.name for part in PARTS}
 
 
+WANTED = """
+stat open-close open-read-4k open-read-128k open-read-1m read-4k read-128k read-1m
+received-4k received-128k received-1m pass-4k pass-128k pass-1m
+stat-many stat-missing access readlink readdir-1000 readdir-10000 mmap-50m exec-static exec-dynamic thread signal
+getppid stat-relative stat-relative-host open-relative open-relative-host stat-host open-close-host
+python find ls grep g++ git pythia geant4 root.exe import-root launch memory
+"""
+
+
 def test_the_rows_of_the_classic_tables_are_there() -> None:
-    wanted = (
-        "stat open-close open-read-4k open-read-128k open-read-1m read-4k read-128k read-1m pass-4k pass-128k pass-1m"
-    )
-    wanted += (
-        " stat-many stat-missing access readlink readdir-1000 readdir-10000 mmap-50m exec-static exec-dynamic thread"
-    )
-    wanted += " signal getppid stat-relative stat-relative-host stat-host open-close-host stat-x2 stat-x4 open-close-x8"
-    wanted += " python find ls grep g++ git pythia geant4 root.exe import-root launch memory"
-    assert set(wanted.split()) <= {row.name for row in ROWS}
+    assert set(WANTED.split()) <= {row.name for row in ROWS}
 
 
-def test_as_many_processes_as_there_are_cores_do_it_at_once() -> None:
-    assert {row.processes for row in LOOPS} >= {1, 2, 4, 8, len(os.sched_getaffinity(0))}
+@pytest.mark.parametrize(("cores", "counts"), [(1, [2, 4, 8]), (4, [2, 4, 8]), (6, [2, 4, 6, 8]), (64, [2, 4, 8, 64])])
+def test_processes_at_once_are_two_four_eight_and_all_cores(cores: int, counts: list[int]) -> None:
+    assert counts_at_once(cores) == counts
+
+
+def test_stat_and_open_are_done_by_several_processes_at_once() -> None:
+    counts = counts_at_once(len(os.sched_getaffinity(0)))
+    wanted = {(loop, count) for loop in ("stat", "stat-many", "open-close", "open-read-4k") for count in counts}
+    assert {(row.loop_name, row.processes) for row in LOOPS if row.processes > 1} == wanted
+
+
+def test_there_is_as_much_as_the_titles_say() -> None:
+    sizes = Sizes()
+    assert (sizes.files, sizes.used, sizes.few_entries, sizes.many_entries) == (20_000, 10_000, 1_000, 10_000)
+    assert sizes.large_bytes == 50 << 20
+    by_name = {row.name: row for row in ROWS}
+    imports = by_name["python"].command[2].removeprefix("import ").partition(";")[0].split(", ")
+    assert len({*imports, "sys"}) == len(imports) == 21
+    assert "20 imports" in by_name["python"].title
+    assert [by_name[name].command for name in ("find", "ls")] == [
+        ("find", "{prefix}/files"),
+        ("ls", "-lR", "{prefix}/files"),
+    ]
+
+
+def test_packages_are_installed_at_the_versions_that_are_told() -> None:
+    stacks = {part.title: part.make.args for part in PARTS if part.is_stack}  # type: ignore[attr-defined]
+    assert stacks == {
+        title: (title.replace(" ", "=="),) for title in ("pythia8mc 8.317.2", "geant4-pybind 0.1.3", "root 0.1a12")
+    }
 
 
 def test_kinds_have_what_they_need() -> None:

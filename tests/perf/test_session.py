@@ -16,7 +16,7 @@ import pytest
 
 from hepwrap.errors import HepwrapError
 from hepwrap.perf import work
-from hepwrap.perf.columns import parse_peer
+from hepwrap.perf.columns import mounted_peer, parse_peer
 from hepwrap.perf.execute import Done, Processes, TookTooLong
 from hepwrap.perf.macros import ROWS
 from hepwrap.perf.making import Making, Part, Unavailable, write
@@ -137,6 +137,32 @@ def test_a_whole_run_tells_machine_date_versions_and_nothing_of_places(prepared:
     text = as_json(results)
     assert from_json(text, "x") == results
     assert str(prepared[0].work.root) not in text
+
+
+def test_peers_that_are_installed_are_columns_but_for_a_quick_run(
+    prepared: tuple[Session, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("proot", "parrot_run"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    usual = ["native", "hepwrap", "no-patch"]
+    columns = prepared[0].columns
+    assert [column.name for column in columns([])] == [*usual, "proot", "parrot_run"]
+    assert [column.name for column in columns([], only_named=True)] == usual
+    own = parse_peer("proot=/")
+    assert [column for column in columns([own]) if column.name == "proot"] == [own]
+
+
+def test_a_mounted_client_is_a_column_where_it_shows_our_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hepwrap.perf.columns.PREFIX", str(tmp_path))
+    assert mounted_peer() is None
+    (tmp_path / "small").mkdir()
+    peer = mounted_peer()
+    assert peer is not None
+    assert (peer.name, peer.before, peer.prefix) == ("cvmfs", (), str(tmp_path))
 
 
 def test_peers_are_measured_by_a_command_and_by_a_place(prepared: tuple[Session, Made]) -> None:

@@ -73,6 +73,20 @@ def test_whatever_was_not_measured_is_named_with_its_reason(shown: object) -> No
     assert "fewer iterations" in text
 
 
+@pytest.mark.parametrize("shown", [as_text, as_markdown, lambda found: as_html(found, [], "")])
+def test_machine_versions_columns_and_peers_are_told(shown: object) -> None:
+    text = shown(all_kinds()).replace("\\", "")  # type: ignore[operator]
+    told = ("A processor", "2 cores", "8.00 GiB", "Linux 6.1.0 x86_64", "glibc 2.36", "Python 3.11.2", "hepwrap 0.1")
+    for fact in (*told, "ext4", "3 rounds", "2026-01-02T03:04:05"):
+        assert fact in text
+
+
+def test_the_page_says_what_each_column_puts_before_the_program() -> None:
+    page = as_html(all_kinds(), [])
+    for command in ("nothing before it", "hepwrap --", "peer is not installed"):
+        assert f"<td>{command}</td>" in page
+
+
 @given(st.floats(min_value=1e-3, max_value=1e15))
 def test_three_digits_are_close_and_have_a_unit(value: float) -> None:
     number, unit = quantity(value, "ns").split(" ")
@@ -140,6 +154,15 @@ def test_plots_are_png_files_and_stand_in_the_page(tmp_path: Path, needs_matplot
     assert page.count("data:image/png;base64,") == 2
     assert read(tmp_path / "new/place/results.json") == all_kinds()
     assert said == []
+
+
+def test_a_plot_shows_the_goal_and_one_much_slower_as_far_off(needs_matplotlib: None) -> None:
+    def drawn(one: RowResult) -> bytes:
+        return next(plotting.plots(results(one))).png
+
+    assert drawn(FAST) != drawn(replace(FAST, goal=None))
+    assert drawn(FAST) != drawn(SLOW)
+    assert drawn(FAST) == drawn(FAST)
 
 
 def test_a_plot_of_nothing_but_failures_is_no_plot(needs_matplotlib: None) -> None:
