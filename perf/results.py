@@ -22,6 +22,8 @@ from hepwrap.perf.machine import Machine
 SCHEMA = "hepwrap-perf"
 #: Goes up when a reader of the older form would misunderstand the newer one.
 VERSION = 2
+#: A result has a few hundred thousand; whatever else is named shall not fill the memory.
+_MOST_LETTERS = 64_000_000
 #: Ends the name of a row that tells of the first run of a command in its launch.
 FIRST = "-first"
 
@@ -165,11 +167,14 @@ def from_json(text: str, name: str) -> Results:
 def read(path: Path) -> Results:
     """Results in a file; HepwrapError where it cannot be read or is something else."""
     try:
-        text = path.read_text("utf-8")
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MOST_LETTERS + 1)
     except OSError as error:
         raise HepwrapError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise HepwrapError(f"{path} is not JSON: it is not even text") from None
+    if len(text) > _MOST_LETTERS:
+        raise HepwrapError(f"{path} is larger than any result of hepwrap perf")
     return from_json(text, str(path))
 
 

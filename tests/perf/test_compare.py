@@ -70,9 +70,12 @@ def test_what_is_missing_on_one_side_is_told_with_its_reason() -> None:
     for other, reason in ((gone, "g++ is not"), (wrong, "its answers differ"), (short, "no such column")):
         for pair, mark in (((fine, other), "LOST"), ((other, fine), "new")):
             a, b = (results(one_row) for one_row in pair)
-            line = as_text(a, b, compare(a, b)).splitlines()[-3]
-            assert line.split()[:2] == ["stat", "hepwrap"]
+            text = as_text(a, b, compare(a, b))
+            line = next(line for line in text.splitlines() if line.split()[:2] == ["stat", "hepwrap"])
             assert f"{mark}  {reason}" in line
+            assert text.splitlines()[-1].endswith("on one side only")
+    neither = as_text(results(gone), results(fine, replace(gone, name="find")), compare(results(gone), results(fine)))
+    assert neither.splitlines()[-1] == "without a figure in either: find"
     a, b = results(fine), results()
     assert as_text(a, b, compare(a, b)).count("LOST  no such row") == 2
 

@@ -115,6 +115,8 @@ def test_a_cell_of_another_form_is_damaged(field: str, value: object) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(HepwrapError, match="No such file"):
         read(tmp_path / "nothing.json")
+    with pytest.raises(HepwrapError, match="larger than any result"):
+        read(Path("/dev/zero"))
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(HepwrapError, match="not JSON"):
         read(tmp_path / "binary")
