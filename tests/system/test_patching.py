@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,11 +11,22 @@ import pytest
 
 from tests.helpers import work_tree
 from tests.helpers.guests import Guests
+from tests.helpers.launches import Launches
 from tests.helpers.needs import on_a_host_without_prefix
 from tests.helpers.programs import Pair, fill
 
 #: Sites of tests/guests/site_forms.h, ten of each form.
 PATCHABLE, LEFT_ALONE = 17 * 10, 5 * 10
+
+
+@pytest.fixture(params=["user", "root"])
+def warm(request: pytest.FixtureRequest, work: Pair) -> Pair:
+    """The same as an ordinary user, and as root: what may be remembered differs (decision 12)."""
+    if request.param == "user":
+        return work
+    if os.geteuid() != 0:
+        pytest.skip("only root can launch as root")
+    return dataclasses.replace(work, launcher=Launches.as_myself(work.launcher.user, work.launcher.options))
 
 
 def account(pair: Pair, words: list[str]) -> dict[str, dict[str, int]]:
@@ -27,10 +39,10 @@ def account(pair: Pair, words: list[str]) -> dict[str, dict[str, int]]:
 
 @on_a_host_without_prefix
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
-def test_a_warm_call_makes_no_stop(work: Pair, guests: Guests, desk: Path, patched: bool, static: bool) -> None:
+def test_a_warm_call_makes_no_stop(warm: Pair, guests: Guests, desk: Path, patched: bool, static: bool) -> None:
     work_tree.warm(desk / "warm")
     program = str(guests.path("warm_calls", static=static))
-    few, many = (account(work, [program, str(rounds), "{top}/warm", f"{desk}/warm"])["tracer"] for rounds in (2, 102))
+    few, many = (account(warm, [program, str(rounds), "{top}/warm", f"{desk}/warm"])["tracer"] for rounds in (2, 102))
     if patched:
         assert [many[name] for name in ("stops", "redirects", "patched")] == [
             few[name] for name in ("stops", "redirects", "patched")
@@ -44,11 +56,11 @@ def test_a_warm_call_makes_no_stop(work: Pair, guests: Guests, desk: Path, patch
 
 @on_a_host_without_prefix
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
-def test_a_second_process_makes_no_upcall(work: Pair, guests: Guests, desk: Path, static: bool) -> None:
+def test_a_second_process_makes_no_upcall(warm: Pair, guests: Guests, desk: Path, static: bool) -> None:
     """Not for its exec either: whatever the first one had to ask is known to all who come after."""
     work_tree.warm(desk / "warm")
     line = f"{guests.path('warm_calls', static=static)} 3 {{top}}/warm {desk}/warm >/dev/null"
-    once, often = (account(work, ["/bin/sh", "-c", "; ".join([line] * times)]) for times in (1, 5))
+    once, often = (account(warm, ["/bin/sh", "-c", "; ".join([line] * times)]) for times in (1, 5))
     assert often["questions"] == once["questions"]
     assert often["tracer"]["upcalls"] == once["tracer"]["upcalls"]
 
