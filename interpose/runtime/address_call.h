@@ -12,13 +12,12 @@ struct unix_address {
 /* What an address says: no path, one with an end, or one that only the length of the structure ends. */
 enum address_path { NO_PATH, ENDED_PATH, CUT_PATH };
 
-/* The kernel has copied the whole structure before it looks at anything.  Behind it there is most often a zero byte too,
- * since the program has cleared more than it says. */
+/* Behind the structure there is most often a zero byte too, since the program has cleared more than it says.  Whether the
+ * whole of it can be read the kernel sees, or the server. */
 static inline enum address_path path_in(const volatile struct unix_address *address, u32 length)
 {
     if (length < SMALLEST_UNIX || length > sizeof *address)
         return NO_PATH;
-    (void)((const volatile char *)address)[length - 1];
     if (address->family != AF_UNIX || !address->path[0])
         return NO_PATH;
     u32 last = length - sizeof address->family, i = 0;

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#define MOST 4096 /* descriptors: more than were opened, and than any that were not */
+
 static int is_known(const char *line)
 {
 	int is_code_without_name = strstr(line, "r-xp 00000000 00:00 0") != NULL;
@@ -57,7 +59,7 @@ int main(int argc, char **argv)
 		fclose(maps);
 	for (int i = 0; i < count; i++)
 		failed += take_away(argv[1], (char *)strange[i].from, strange[i].to - strange[i].from) != 0;
-	for (int fd = 3; fd < 1024; fd++)
+	for (int fd = 3; fd < MOST; fd++)
 		close(fd);
 	report("taking away failed", failed);
 	report_success("stat", stat(argv[2], &s));
@@ -73,7 +75,7 @@ int main(int argc, char **argv)
 	waitpid(child, &status, 0);
 	report("in a child", status);
 	fflush(stdout);
-	for (fd = 0; fd < 1024; fd++)
+	for (fd = 0; fd < MOST; fd++)
 		close(fd);
 	return stat(argv[2], &s) != 0 || open(argv[2], O_RDONLY) != 0 || stat(argv[3], &s) != -1;
 }

@@ -91,7 +91,8 @@ DIFFERENCES = (
                " ([decision 30](decisions/0030-opened-files-lie-in-a-mount-of-their-own.md)), but with `--sealed`;"
                " to catch `close` and `dup` costs each 40 ns"),
     Difference("fchdir openat fstatfs lstat", "the same by its number, as a directory, and by its name in"
-               " `/proc/self/fd`; `FDSize` in `/proc/self/status` is larger", "only who knows the number can tell: who"
+               " `/proc/self/fd`; `FDSize` in `/proc/self/status` is larger, and select(2) says EBADF of numbers below"
+               " that which are not open: it overlooks what is beyond", "only who knows the number can tell: who"
                " lists, counts or asks (fcntl, fstat, stat, readlink, poll) is not told of it"),
     Difference("landlock_add_rule", "what is virtual stays in reach of a program that has no rule for it",
                "memory files are no files of the kernel's tree; confinement is for what the kernel serves"),
@@ -134,6 +135,9 @@ DIFFERENCES = (
     Difference("newfstatat", "`/proc/PID/fd/N/.` of a directory that the caller may not search succeeds",
                "the stand-in lets everybody in"),
     Difference("openat", "of a path that cannot be read, and flags that are wrong: EFAULT", "the path is read first"),
+    Difference("openat", "of any call, a pointer to a page that a userfaultfd(2) for faults of programs alone"
+               " (UFFD_USER_MODE_ONLY) has to fill: it is filled, where the kernel says EFAULT",
+               "the runtime reads the page as the program does"),
     Difference("execve", "with `--sealed`, of a virtual program by who has no descriptor left: EMFILE",
                "a sealed memory file is executed by a descriptor of it; without `--sealed` by its name"),
     Difference("execve", "of two things that are wrong with an exec another may be told", "the list is read earlier"),
