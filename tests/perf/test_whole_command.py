@@ -9,13 +9,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hepwrap import cli
+from hepwrap.errors import HepwrapError
 from hepwrap.perf.execute import Processes
 from hepwrap.perf.readme import BEGIN, END
 from hepwrap.perf.results import read
+from hepwrap.perf.runner import QUICK, Plan
 from hepwrap.perf.session import Session
 from hepwrap.perf.work import Made
 from tests.helpers.jobs import until
@@ -130,6 +133,24 @@ def test_preparing_says_how_far_it_is_also_where_there_is_no_terminal(
     monkeypatch.setattr(Session, "prepare", lambda _self, say, stacks: say("making the moon"))
     assert cli.main(["perf", "--prepare"]) == 0
     assert capfd.readouterr().err.splitlines()[0] == "hepwrap: making the moon"
+
+
+def test_what_a_quick_run_prepares_is_part_of_its_minute(small: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, plans = [0.0], []
+
+    def prepare(_self: Session, _say: object, stacks: bool) -> None:
+        clock[0] += 30.0
+
+    def measure(_self: Session, _rows: object, _columns: object, plan: Plan, *_: object, **__: object) -> None:
+        plans.append(plan)
+        raise HepwrapError("enough")
+
+    monkeypatch.setattr("hepwrap.cli.perf.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Session, "prepare", prepare)
+    monkeypatch.setattr(Session, "measure", measure)
+    for words in (["--quick"], []):
+        assert cli.main(["perf", "--quiet", *words]) == 1
+    assert plans == [QUICK.after(30.0), Plan()]
 
 
 def test_what_is_missing_is_told_in_the_table(
