@@ -88,9 +88,12 @@ def notes(results: Results) -> list[str]:
     lines = [f"column {column.name}: {column.missing}" for column in results.columns if column.missing]
     told = [row for row in results.rows if not row.name.endswith(FIRST)]
     lines += [f"{row.name}: {row.missing}" for row in told if row.missing]
+    errors: dict[tuple[str, str], list[str]] = {}  # What several rows have in common is said once.
     for row in told:
-        errors = [(name, cell.error) for name, cell in row.cells.items() if cell.error and not row.missing]
-        lines += [f"{row.name} in column {name}: {error}" for name, error in errors]
+        for name, cell in row.cells.items():
+            if cell.error and not row.missing:
+                errors.setdefault((name, cell.error), []).append(row.name)
+    lines += [f"{', '.join(rows)} in column {name}: {error}" for (name, error), rows in errors.items()]
     if results.load > _BUSY * results.machine.cores:
         lines.append("the machine was busy: look at counters rather than at times, and measure again when it is not")
     if any(cell.is_scaled for row in results.rows for cell in row.cells.values()):

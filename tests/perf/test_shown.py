@@ -81,6 +81,12 @@ def test_machine_versions_columns_and_peers_are_told(shown: object) -> None:
         assert fact in text
 
 
+def test_an_error_that_several_rows_have_is_said_once_with_all_their_names() -> None:
+    text = as_text(results(WRONG, replace(WRONG, name="other"), with_cell(WRONG, "hepwrap", error="another")))
+    assert "wrong, other in column hepwrap: its answers differ" in text.splitlines()
+    assert "wrong in column hepwrap: another" in text.splitlines()
+
+
 def test_the_page_says_what_each_column_puts_before_the_program() -> None:
     page = as_html(all_kinds(), [])
     for command in ("nothing before it", "hepwrap --", "peer is not installed"):
