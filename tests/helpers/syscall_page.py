@@ -138,6 +138,8 @@ DIFFERENCES = (
     Difference("openat", "of any call, a pointer to a page that a userfaultfd(2) for faults of programs alone"
                " (UFFD_USER_MODE_ONLY) has to fill: it is filled, where the kernel says EFAULT",
                "the runtime reads the page as the program does"),
+    Difference("rename renameat renameat2 link linkat", "of a first path that leads nowhere and a second that cannot be"
+               " read: EFAULT", "both are read first"),
     Difference("execve", "with `--sealed`, of a virtual program by who has no descriptor left: EMFILE",
                "a sealed memory file is executed by a descriptor of it; without `--sealed` by its name"),
     Difference("execve", "of two things that are wrong with an exec another may be told", "the list is read earlier"),
