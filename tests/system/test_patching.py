@@ -93,6 +93,38 @@ def test_what_is_known_of_a_file_is_not_believed_of_other_bytes(work: Pair, gues
     work.assert_same(["/bin/sh", "-c", "; ".join(before + rewritten * 2 + before)])
 
 
+#: tests/guests/known_site.c: its mark and the call behind it, and what is no call but gives ENOENT.
+MARKED = bytes.fromhex("0f1f8000e0175a")
+CALLS, SAYS = (MARKED + bytes.fromhex(text) for text in ("b804000000 0f05", "b8feffffff 6690"))
+
+
+def test_another_program_that_begins_alike_has_none_of_its_sites(
+    work: Pair, guests: Guests, desk: Path, patched: bool
+) -> None:
+    """A program is known by its first instructions: each site must be there, byte for byte, before it is changed."""
+    program, other = guests.path("known_site"), desk / "other"
+    text = program.read_bytes()
+    assert text.count(CALLS) == 1
+    other.write_bytes(text.replace(CALLS, SAYS))
+    other.chmod(0o755)
+    words = [
+        "/bin/sh",
+        "-c",
+        "; ".join(f"{one} {{top}}/src/main.c; echo $?" for one in [program] * 5 + [other, program]),
+    ]
+    assert work.assert_same(words) == b"10\n" * 5 + b"2\n10\n"
+    assert bool(account(work, words)["tracer"]["known"]) == patched
+
+
+def test_threads_find_a_library_that_is_known(work: Pair, guests: Guests, patched: bool) -> None:
+    """Its sites are changed while they run in it."""
+    line = f"{guests.path('site_storm')} 8 {{top}}/src/main.c {{top}}/src/none"
+    line = "; ".join(f"{one} {{top}}/src/main.c; echo $?" for one in [program] * 5 + [other, program])
+    words = ["/bin/sh", "-c", line]
+    assert work.assert_same(words) == b"10\n" * 5 + b"2\n10\n"
+    assert bool(account(work, words)["tracer"]["known"]) == patched
+
+
 def test_threads_find_a_library_that_is_known(work: Pair, guests: Guests, patched: bool) -> None:
     """Its sites are changed while they run in it."""
     line = f"{guests.path('site_storm')} 8 {{top}}/src/main.c {{top}}/src/none"
