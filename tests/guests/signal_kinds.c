@@ -166,10 +166,11 @@ static char stacks[3][65536];
 static void on_switch(int number, siginfo_t *info, void *context)
 {
 	(void)number, (void)info, (void)context;
-	int from = current;
+	int from = current, error = errno; /* which the others change meanwhile */
 	handled++;
 	current = handled >= ENOUGH ? 3 : (from + 1) % 3;
 	swapcontext(&coroutines[from], &coroutines[current]);
+	errno = error;
 }
 
 static void run_coroutine(void)
